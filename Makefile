@@ -1,0 +1,71 @@
+# One list of tasks: `make help`. Needs Python >= 3.11, make and git; everything else goes into .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+ENV ?= base
+TORCH := 2.13.0
+KEDRO_RUN = $(BIN)/kedro run
+
+.DEFAULT_GOAL := help
+.PHONY: help setup full test test-fast lint format types contracts check viz package bench-training ledger \
+	lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## the environment in .venv, from requirements.lock
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " \
+		+ sys.version.split()[0] + ". Name another one: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25"
+	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@touch $@
+
+full: $(READY) ## the whole project: kedro run --pipeline=full (ENV=test|industrial|yours for other data)
+	$(KEDRO_RUN) --pipeline=full $(if $(filter-out base,$(ENV)),--env=$(ENV))
+
+test: $(READY) ## all tests
+	$(BIN)/python -m pytest
+
+test-fast: $(READY) ## the tests that start no process of their own
+	$(BIN)/python -m pytest -m "not end_to_end"
+
+lint: $(READY) ## style, and formatting that is off
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(READY) ## mend style and formatting
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(READY) ## type check
+	$(BIN)/mypy
+
+contracts: $(READY) ## who may import whom (pyproject.toml, [tool.importlinter])
+	$(BIN)/lint-imports
+
+check: lint types contracts test ## everything that CI runs
+
+viz: $(READY) ## Kedro-Viz: the graph with its data, in the browser
+	$(BIN)/kedro viz run --include-hooks $(if $(filter-out base,$(ENV)),--env=$(ENV))
+
+package: $(READY) ## wheel and configuration archive in dist/
+	$(BIN)/kedro package
+
+bench-training: $(READY) ## training speed against the plain definition of the same model
+	$(BIN)/python benchmarks/training.py
+
+ledger: $(READY) ## recompute the simulator's ledger (docs/simulator.md)
+	$(BIN)/python -m aitm_kedro.simulation
+
+lock: $(READY) ## pin again what pyproject.toml allows
+	$(BIN)/pip-compile --quiet --upgrade --upgrade-package torch==$(TORCH) --strip-extras --no-header \
+		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra dev --extra viz --output-file requirements.lock pyproject.toml
+	# A build for one kind of machine (torch 2.x+cpu) is no pin for all of them.
+	sed -i -E 's/^([a-z0-9-]+==[^+ ]+)\+[^ ]+/\1/' requirements.lock
+
+clean: ## remove the environment and the caches, keep the data
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist .tmp

@@ -1,0 +1,195 @@
+"""Logistic regression on one-hot ids, one model a step: the yardstick that every table carries."""
+
+import logging
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import sparse
+from scipy.optimize import minimize
+from scipy.special import expit
+
+from aitm_kedro.description import Description, check_fits, describe
+from aitm_kedro.errors import InputError
+from aitm_kedro.evaluation.auc import auc
+from aitm_kedro.examples import Examples
+from aitm_kedro.parameters import LogisticOptions
+from aitm_kedro.weights import Weights
+
+# N = examples, F = fields, T = steps, R = ids of all fields
+
+logger = logging.getLogger(__name__)
+
+ROWS_AT_ONCE = 262_144
+TOLERANCE = 1e-6
+"""Relative gain of an iteration of the solver below which it stops."""
+
+
+def one_hot(ids: np.ndarray, vocabulary_sizes: Sequence[int]) -> sparse.csr_matrix:
+    """One column for each id of each field.
+
+    Args:
+        ids: int32 [N, F], each field counting from 0.
+        vocabulary_sizes: ids of each of the F fields.
+
+    Returns:
+        float32 CSR [N, R] with F ones a row.
+    """
+    rows, fields = ids.shape
+    starts = np.array([0, *accumulate(vocabulary_sizes)], np.int64)
+    index = np.int32 if max(starts[-1], rows * fields) < 2**31 else np.int64
+    columns = (ids + starts[:-1].astype(index)).ravel()
+    bounds = np.arange(0, rows * fields + 1, fields, dtype=index)
+    return sparse.csr_matrix((np.ones(rows * fields, np.float32), columns, bounds), shape=(rows, int(starts[-1])))
+
+
+def train_logistic(
+    train: Examples, valid: Examples, *, vocabulary_sizes: Sequence[int], options: LogisticOptions
+) -> tuple[Weights, dict[str, Any]]:
+    """Fit one logistic regression a step; the L2 that scores best in validation is kept.
+
+    Strengths are tried from the strongest on, each starting from the solution before, until the validation AUC falls.
+
+    Args:
+        train: what to learn from.
+        valid: what chooses C.
+        vocabulary_sizes: ids of each field, id 0 included.
+        options: values of C to try.
+
+    Returns:
+        Weights with ``coefficients`` [T, R] and ``intercepts`` [T], and the history.
+
+    Raises:
+        InputError: a step has a single class in train.
+    """
+    _check_classes(train)
+    start = perf_counter()
+    x, x_valid = one_hot(train.ids, vocabulary_sizes), one_hot(valid.ids, vocabulary_sizes)
+
+    def fit(t: int) -> _Fit:
+        fitted = _fit_step(x, train.labels[:, t], x_valid, valid.labels[:, t], options=options)
+        logger.info("logistic, %s: validation AUC by C %s", train.steps[t], fitted.aucs)
+        return fitted
+
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:  # sparse products run outside the interpreter's lock
+        fits = list(pool.map(fit, range(len(train.steps))))
+    seconds = perf_counter() - start
+    description = describe(
+        "logistic", options=options, steps=train.steps, fields=train.fields, vocabulary_sizes=vocabulary_sizes
+    )
+    tensors = {
+        "coefficients": np.stack([fit.coefficients for fit in fits]),
+        "intercepts": np.array([fit.intercept for fit in fits], np.float32),
+    }
+    history = {
+        "model": "logistic",
+        "validations": [],
+        "inverse_l2": {step: fit.inverse_l2 for step, fit in zip(train.steps, fits, strict=True)},
+        "valid_auc": {step: fit.aucs for step, fit in zip(train.steps, fits, strict=True)},
+        "seconds": round(seconds, 3),
+        "rows_per_second": round(len(train) / seconds, 1),
+        "device": "cpu",
+        "precision": "float32",
+        "parameters": sum(tensor.size for tensor in tensors.values()),
+        "train_rows": len(train),
+        "valid_rows": len(valid),
+    }
+    return Weights(tensors=tensors, metadata=description.to_metadata()), history
+
+
+def predict_with_logistic(weights: Weights, examples: Examples) -> np.ndarray:
+    """Predictions of every step, float32 [N, T].
+
+    Raises:
+        InputError: the weights are damaged, or were trained on other fields or steps than the examples have.
+    """
+    check_fits(weights, examples)
+    description = Description.from_metadata(weights)
+    coefficients, intercepts = _tensors(weights, description)
+    result = np.empty((len(examples), len(examples.steps)), np.float32)
+    by_id = np.ascontiguousarray(coefficients.T)  # [R, T]
+    for start in range(0, len(examples), ROWS_AT_ONCE):
+        rows = slice(start, start + ROWS_AT_ONCE)
+        result[rows] = expit(one_hot(examples.ids[rows], description.vocabulary_sizes) @ by_id + intercepts)
+    return result
+
+
+class _Fit(NamedTuple):
+    """A step's regression: coefficients [R], and the validation AUC of every C tried, by its text."""
+
+    coefficients: np.ndarray
+    intercept: float
+    inverse_l2: float
+    aucs: dict[str, float | None]
+
+
+def _fit_step(
+    x: sparse.csr_matrix, y: np.ndarray, x_valid: sparse.csr_matrix, y_valid: np.ndarray, *, options: LogisticOptions
+) -> _Fit:
+    rate = y.mean(dtype=np.float64)
+    solution = np.append(np.zeros(x.shape[1]), np.log(rate / (1 - rate)))  # coefficients, then the intercept
+    best: _Fit | None = None
+    aucs: dict[str, float | None] = {}
+    for inverse_l2 in sorted(options.inverse_l2):
+        solution = _minimise(x, y, solution, inverse_l2=inverse_l2, max_iterations=options.max_iterations)
+        coefficients = solution[:-1].astype(np.float32)
+        score = aucs[f"{inverse_l2:g}"] = auc(y_valid, x_valid @ coefficients)
+        if best is not None and (score is None or score <= (best.aucs[f"{best.inverse_l2:g}"] or 0)):
+            break
+        best = _Fit(coefficients, float(solution[-1]), inverse_l2, aucs)
+    assert best is not None  # options.inverse_l2 is never empty
+    return best
+
+
+def _minimise(
+    x: sparse.csr_matrix, y: np.ndarray, start: np.ndarray, *, inverse_l2: float, max_iterations: int
+) -> np.ndarray:
+    """Minimum of C * sum of cross-entropies + 1/2 |w|^2, without penalty on the intercept.
+
+    This is scikit-learn's objective and its L-BFGS, in coordinates scaled by the curvature of each column: counts of
+    ids differ by orders of magnitude, and without the scaling the solver needs ten times as many sweeps.
+    """
+    rate = y.mean(dtype=np.float64)
+    counts = np.append(np.bincount(x.indices, minlength=x.shape[1]), len(y))
+    scale = np.sqrt(inverse_l2 * rate * (1 - rate) * counts + 1)  # [R + 1]
+
+    def objective(scaled: np.ndarray) -> tuple[float, np.ndarray]:
+        w = scaled / scale
+        logits = (x @ w[:-1].astype(np.float32)).astype(np.float64) + w[-1]
+        residual = expit(logits) - y
+        value = inverse_l2 * float((np.logaddexp(0, logits) - y * logits).sum()) + 0.5 * float(w[:-1] @ w[:-1])
+        slope = np.append(x.T @ residual.astype(np.float32), residual.sum()) * inverse_l2
+        slope[:-1] += w[:-1]
+        return value, slope / scale
+
+    options = {"maxiter": max_iterations, "ftol": TOLERANCE, "gtol": 0.0}
+    found = minimize(objective, start * scale, jac=True, method="L-BFGS-B", options=options)
+    if found.nit >= max_iterations:
+        logger.warning("C %g: no convergence in %d iterations (logistic.max_iterations)", inverse_l2, max_iterations)
+    return np.asarray(found.x / scale)
+
+
+def _check_classes(train: Examples) -> None:
+    for t, step in enumerate(train.steps):
+        positives = int(train.labels[:, t].sum(dtype=np.int64))
+        if positives in (0, len(train)):
+            raise InputError(
+                f"'{step}' has a single class among the {len(train)} train rows; take it out of funnel.steps or train "
+                f"on more rows"
+            )
+
+
+def _tensors(weights: Weights, description: Description) -> tuple[np.ndarray, np.ndarray]:
+    steps, ids = len(description.steps), sum(description.vocabulary_sizes)
+    for name, shape in (("coefficients", (steps, ids)), ("intercepts", (steps,))):
+        found = weights.tensors[name].shape if name in weights.tensors else None
+        if found != shape:
+            raise InputError(
+                f"tensor '{name}' in the weights of 'logistic' has shape {found} instead of {shape}; train the model "
+                f"again"
+            )
+    return weights.tensors["coefficients"], weights.tensors["intercepts"]

@@ -1,0 +1,24 @@
+"""Small results: kedro-datasets' own classes, with saves that are whole or not there."""
+
+from kedro_datasets.json import JSONDataset
+from kedro_datasets.matplotlib import MatplotlibDataset
+from kedro_datasets.pandas import CSVDataset
+from kedro_datasets.text import TextDataset
+
+from aitm_kedro.datasets.atomic import Atomic
+
+
+class JSON(Atomic, JSONDataset):
+    """A dictionary as JSON."""
+
+
+class CSV(Atomic, CSVDataset):
+    """A small pandas table as CSV."""
+
+
+class Text(Atomic, TextDataset):
+    """A text, such as a table in Markdown."""
+
+
+class Figure(Atomic, MatplotlibDataset):
+    """A matplotlib figure as PNG."""

@@ -1,0 +1,113 @@
+"""Tables on disk with three faces: Ibis (lazy, any size), pandas (small results), Arrow (streams into arrays)."""
+
+from pathlib import Path, PurePosixPath
+from typing import Any, NoReturn
+
+import ibis.expr.types as ir
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+from kedro.io import AbstractVersionedDataset, DatasetError
+from kedro_datasets._typing import TablePreview
+from kedro_datasets.ibis import FileDataset
+from kedro_datasets.pandas import ParquetDataset
+
+from aitm_kedro.datasets.atomic import Atomic
+
+
+class Table(Atomic, FileDataset):
+    """An Ibis table in one file, Parquet by default, CSV with ``file_format: csv``.
+
+    Loading is lazy: rows are read when a node's result is computed. Errors of the engine about a missing or broken
+    file become sentences.
+    """
+
+    def load(self) -> ir.Table:
+        """Open the file as a lazy table.
+
+        Raises:
+            DatasetError: if the file is missing, or is not of its format.
+        """
+        path = str(self._get_load_path())
+        if self._is_local() and not _exists(path):
+            raise DatasetError(f"There is no file '{path}'. Put it there, or correct 'filepath' in the catalog.")
+        try:
+            return super().load.__wrapped__(self)
+        except Exception as error:  # each engine has its own exceptions; all of them mean that it cannot be read
+            raise DatasetError(
+                f"'{path}' cannot be read as {self._file_format}: it is cut short, damaged, or of another format. "
+                f"({_first_line(error)})"
+            ) from error
+
+    def preview(self, nrows: int = 10) -> TablePreview:
+        """Return the first rows for Kedro-Viz, without reading the rest."""
+        if self._file_format == "parquet" and self._is_local():
+            return _preview_parquet(str(self._get_load_path()), nrows)
+        return _as_preview(self.load().limit(nrows).to_pyarrow())
+
+
+class Frame(Atomic, ParquetDataset):
+    """A pandas table as Parquet."""
+
+    def preview(self, nrows: int = 10) -> TablePreview:
+        """Return the first rows for Kedro-Viz, without reading the rest."""
+        return _preview_parquet(str(self._get_load_path()), nrows)
+
+
+class ArrowTable(AbstractVersionedDataset[NoReturn, ds.Dataset]):
+    """A Parquet file as a ``pyarrow.dataset.Dataset``: nothing is read until someone streams its batches.
+
+    Only the loading face of a file that :class:`Table` saved (Kedro calls the pair transcoding).
+    """
+
+    def __init__(self, *, filepath: str, version: Any = None, metadata: dict[str, Any] | None = None) -> None:
+        super().__init__(filepath=PurePosixPath(filepath), version=version)
+        self.metadata = metadata
+
+    def load(self) -> ds.Dataset:
+        """Open the file.
+
+        Raises:
+            DatasetError: if the file is not Parquet.
+        """
+        path = str(self._get_load_path())
+        try:
+            return ds.dataset(path, format="parquet")
+        except (OSError, pa.ArrowInvalid) as error:
+            raise DatasetError(f"'{path}' cannot be read as Parquet. ({_first_line(error)})") from error
+
+    def save(self, data: Any) -> NoReturn:
+        """Raise: the file is written by its other face."""
+        raise DatasetError("ArrowTable only loads; save through the '@table' face of the dataset")
+
+    def preview(self, nrows: int = 10) -> TablePreview:
+        """Return the first rows for Kedro-Viz, without reading the rest."""
+        return _preview_parquet(str(self._get_load_path()), nrows)
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath), "version": self._version}
+
+    def _exists(self) -> bool:
+        return Path(str(self._get_load_path())).exists()
+
+
+def _exists(path: str) -> bool:
+    folder, _, pattern = path.rpartition("/")
+    return any(Path(folder or ".").glob(pattern)) if any(c in pattern for c in "*?[") else Path(path).exists()
+
+
+def _preview_parquet(path: str, nrows: int) -> TablePreview:
+    with pq.ParquetFile(path) as file:
+        batch = next(file.iter_batches(batch_size=nrows), None)
+        table = file.schema_arrow.empty_table() if batch is None else pa.Table.from_batches([batch])
+    return _as_preview(table)
+
+
+def _as_preview(table: pa.Table) -> TablePreview:
+    """Kedro-Viz shows text, so that times and missing values arrive as people read them."""
+    rows = [["" if value is None else str(value) for value in row.values()] for row in table.to_pylist()]
+    return TablePreview({"index": list(range(len(rows))), "columns": table.column_names, "data": rows})
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

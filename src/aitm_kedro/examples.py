@@ -1,0 +1,68 @@
+"""Encoded examples in memory: what every model trains on and is judged by."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow.dataset as ds
+
+from aitm_kedro.funnel import IMPRESSION_ID, SEGMENT
+
+# N = examples, F = fields, T = steps
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examples:
+    """N encoded impressions.
+
+    Attributes:
+        ids: int32 [N, F], C-contiguous; each field counts from 0 (unknown, rare, or null).
+        labels: uint8 [N, T], end to end: labels[:, t] is 1 where step t and all before it happened.
+        fields: the F feature names, in the order of the vocabulary.
+        steps: the T steps, in funnel order.
+        impression_id: [N], int64 or str.
+        segment: [N] segment names, or None where the funnel has no segment.
+    """
+
+    ids: np.ndarray
+    labels: np.ndarray
+    fields: tuple[str, ...]
+    steps: tuple[str, ...]
+    impression_id: np.ndarray
+    segment: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def read_examples(table: ds.Dataset, *, fields: Sequence[str], steps: Sequence[str]) -> Examples:
+    """Read an encoded table into arrays, one batch of rows at a time.
+
+    Memory is that of the arrays plus one batch. Row order is that of the file.
+    """
+    rows = table.count_rows()
+    has_segment = SEGMENT in table.schema.names
+    ids = np.empty((rows, len(fields)), np.int32)
+    labels = np.empty((rows, len(steps)), np.uint8)
+    impression_id: list[np.ndarray] = []
+    segment: list[np.ndarray] = []
+    columns = [IMPRESSION_ID, *fields, *steps] + [SEGMENT] * has_segment
+    start = 0
+    for batch in table.to_batches(columns=columns, batch_size=131_072):
+        stop = start + batch.num_rows
+        for position, name in enumerate(fields):
+            ids[start:stop, position] = batch[name]
+        for position, name in enumerate(steps):
+            labels[start:stop, position] = batch[name]
+        impression_id.append(batch[IMPRESSION_ID].to_numpy(zero_copy_only=False))
+        if has_segment:
+            segment.append(batch[SEGMENT].to_numpy(zero_copy_only=False))
+        start = stop
+    return Examples(
+        ids=ids,
+        labels=labels,
+        fields=tuple(fields),
+        steps=tuple(steps),
+        impression_id=np.concatenate(impression_id) if impression_id else np.empty(0, np.int64),
+        segment=(np.concatenate(segment) if segment else np.empty(0, object)) if has_segment else None,
+    )

@@ -1,0 +1,66 @@
+"""Whether predicted probabilities come true, before and after the correction for downsampling."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from aitm_kedro.figures.style import (
+    BLUE,
+    GREY,
+    ORANGE,
+    SMALL,
+    label_axes,
+    new_figure,
+    say,
+    tidy_axes,
+)
+
+_LOOKS = {"raw": (ORANGE, "s", "as the model says"), "corrected": (BLUE, "o", "corrected for downsampling")}
+
+
+def draw_calibration(table: pd.DataFrame, *, steps: Sequence[str], model: str = "AITM") -> Figure:
+    """Draw reliability curves, one panel a step.
+
+    Args:
+        table: columns step, kind ('raw' or 'corrected'), predicted, observed, rows; one row a bin.
+        steps: the steps to draw, in funnel order.
+        model: name in the title.
+    """
+    figure = new_figure(
+        width=max(3.7 * len(steps), 5.8),
+        height=4.3,
+        title=f"{model}: do probabilities come true?",
+        subtitle="Test rows in bins of equal size by prediction; on the diagonal, what is\npredicted happens. "
+        "Hollow marks at the bottom: bins in which nothing happened.",
+    )
+    panels = figure.subplots(1, len(steps), squeeze=False)[0]
+    for axes, step in zip(panels, steps, strict=True):
+        _draw_step(axes, table[table["step"] == step], step=step)
+    if panels[0].get_legend_handles_labels()[0]:
+        panels[0].legend(fontsize=SMALL, frameon=False, loc="upper left")
+    return figure
+
+
+def _draw_step(axes: Axes, table: pd.DataFrame, *, step: str) -> None:
+    # Logarithmic axes have no zero: bins without a positive stand at the lower edge, hollow.
+    positive = np.concatenate([table[name][table[name] > 0] for name in ("predicted", "observed")])
+    if not len(positive) or not (table["observed"] > 0).any():
+        say(axes, f"'{step}' never happened in test")
+        return
+    tidy_axes(axes)
+    low, high = positive.min() / 2, min(positive.max() * 2, 1)
+    axes.plot([low, high], [low, high], color=GREY, linewidth=1, linestyle=":")
+    for kind, (colour, marker, label) in _LOOKS.items():
+        bins = table[table["kind"] == kind].sort_values("predicted")
+        seen = bins["observed"] > 0
+        axes.plot(bins["predicted"][seen], bins["observed"][seen], color=colour, marker=marker, markersize=4,
+                  linewidth=1, label=label)  # fmt: skip
+        empty = bins["predicted"][~seen].clip(low)
+        axes.plot(empty, np.full(len(empty), low), color=colour, marker=marker, markersize=4, linestyle="none",
+                  fillstyle="none", clip_on=False)  # fmt: skip
+    axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high))
+    axes.tick_params(which="minor", labelsize=SMALL, labelbottom=False, labelleft=False)
+    label_axes(axes, title=step, x="mean predicted probability", y="share that happened")

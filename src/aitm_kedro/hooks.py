@@ -1,0 +1,116 @@
+"""What happens around every run: parameters are checked as a whole, and the run is put on record."""
+
+import difflib
+import logging
+import os
+import platform
+import resource
+import sys
+import subprocess
+import time
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.io import CatalogProtocol
+from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
+
+from aitm_kedro.errors import InputError
+from aitm_kedro.parameters import TOP_LEVEL, forbid_leaks
+
+LIBRARIES = ("kedro", "ibis-framework", "duckdb", "torch", "scikit-learn", "numpy", "aitm-kedro")
+logger = logging.getLogger(__name__)
+
+
+class ProjectHooks:
+    """Hooks of the project, registered in ``settings.py``."""
+
+    def __init__(self) -> None:
+        self._started: dict[str, float] = {}
+        self._nodes: dict[str, dict[str, float]] = {}
+        self._parameters: dict[str, Any] = {}
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Refuse keys that nobody reads, and keys that contradict each other, before anything runs."""
+        self._parameters = dict(context.params)
+        forbid_unknown_keys(self._parameters)
+        forbid_leaks(self._parameters)
+
+    @hook_impl
+    def before_node_run(self, node: Node) -> None:
+        """Start the clock of a node."""
+        self._started[node.name] = time.perf_counter()
+
+    @hook_impl
+    def after_node_run(self, node: Node) -> None:
+        """Say how long a node took, and how much memory the process has needed so far at most."""
+        seconds = time.perf_counter() - self._started.pop(node.name)
+        gigabytes = peak_memory()
+        self._nodes[node.name] = {"seconds": round(seconds, 3), "peak_gigabytes": round(gigabytes, 3)}
+        logger.info("%s: %.1f s, peak memory of the run so far %.2f GB", node.name, seconds, gigabytes)
+
+    @hook_impl
+    def after_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+        """Save what this run was: parameters, versions of data and libraries, time and memory of each node."""
+        catalog.save(
+            "run_record",
+            {
+                "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+                "run": {key: value for key, value in run_params.items() if value and key != "runtime_params"},
+                "commit": git_commit(),
+                "libraries": library_versions(),
+                "machine": {"system": platform.platform(), "cores": os.cpu_count()},
+                "parameters": self._parameters,
+                "datasets": dataset_versions(pipeline, catalog),
+                "nodes": self._nodes,
+            },
+        )
+
+
+def forbid_unknown_keys(parameters: dict[str, Any]) -> None:
+    """Raise InputError for a top-level parameter key that no part of the project reads."""
+    for key in parameters:
+        if key not in TOP_LEVEL:
+            close = difflib.get_close_matches(key, TOP_LEVEL, n=1)
+            hint = f" Did you mean '{close[0]}'?" if close else f" Known keys: {', '.join(TOP_LEVEL)}."
+            raise InputError(f"The parameters have an unknown key '{key}'.{hint}")
+
+
+def peak_memory() -> float:
+    """Most memory that this process has held so far, in GB."""
+    unit = 1 if sys.platform == "darwin" else 1024  # Linux counts kilobytes, macOS bytes
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of the libraries that the numbers depend on."""
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # the project itself, run from a source tree that is not installed
+            found[name] = "not installed"
+    return found
+
+
+def git_commit() -> str | None:
+    """Commit of the project's working tree, or None outside of git."""
+    try:
+        result = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return result.stdout.strip()
+
+
+def dataset_versions(pipeline: Pipeline, catalog: CatalogProtocol) -> dict[str, str]:
+    """Version of each versioned dataset that the run read or wrote."""
+    versions = {}
+    for name in sorted(pipeline.datasets()):
+        resolve = getattr(catalog.get(name), "resolve_load_version", None)
+        if resolve is not None and (found := resolve()) is not None:
+            versions[name] = found
+    return versions

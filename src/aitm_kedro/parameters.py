@@ -1,0 +1,238 @@
+"""Typed parameters: one class for each top-level key under ``conf/*/parameters``.
+
+Defaults are the paper's settings. Keys are replaced as a whole by an environment (Kedro's rule), so that what an
+environment's key leaves out takes the default given here, never a value of another environment.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from aitm_kedro.errors import InputError
+from aitm_kedro.funnel import IMPRESSION_ID, Funnel, oracle_column
+
+__all__ = [
+    "AITMOptions",
+    "Evaluation",
+    "Features",
+    "Funnel",
+    "Ingestion",
+    "Labels",
+    "LogisticOptions",
+    "Parameters",
+    "Reporting",
+    "Sampling",
+    "Split",
+    "TOP_LEVEL",
+    "Tower",
+    "Training",
+    "VocabularyOptions",
+]
+
+
+class Parameters(BaseModel):
+    """Base of all parameter classes: unknown keys are errors, values never change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Features(Parameters):
+    """What the models may look at."""
+
+    categorical: tuple[str, ...] = ()
+    numeric: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = self.categorical + self.numeric
+        if not names:
+            raise ValueError("features names no column; list some under features.categorical or features.numeric")
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"features names {twice} more than once")
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every feature, in the order of the fields of the encoded examples."""
+        return self.categorical + self.numeric
+
+    def forbid_labels(self, funnel: Funnel) -> None:
+        """Raise ValueError if a feature would tell a model the answer."""
+        for name in self.names:
+            if name in funnel.steps or name in {f"{step}_time" for step in funnel.steps}:
+                raise ValueError(f"features names '{name}', which is a label of the funnel; take it out")
+            if name.startswith(oracle_column("")):
+                raise ValueError(f"features names '{name}'; columns 'oracle_*' hold the truth; take it out")
+            if name == IMPRESSION_ID:
+                raise ValueError(f"features names '{name}', which is different in every row; take it out")
+
+
+class Ingestion(Parameters):
+    """How the raw table becomes ``impressions``."""
+
+    rename: dict[str, str] = Field(default_factory=dict, description="{name here: name in the raw table}")
+    labels_from: Literal["auto", "columns", "times"] = Field(
+        "auto", description="0/1 columns named as the steps, '<step>_time' columns, or whichever is there"
+    )
+
+
+class Labels(Parameters):
+    """What happens to impressions whose labels break y_1 >= ... >= y_T or whose event times go backwards."""
+
+    policy: Literal["drop", "truncate", "promote", "fail"] = "drop"
+
+
+class Split(Parameters):
+    """Train, validation and test."""
+
+    by: Literal["shares", "dates", "column"] = "shares"
+    train_share: float = Field(0.6, gt=0, lt=1, description="by shares: of the rows in order of time")
+    valid_share: float = Field(
+        0.1, gt=0, lt=1, description="by shares: of the rows; by column: of train, hashed off for validation"
+    )
+    valid_from: datetime | None = Field(None, description="by dates: first moment of validation")
+    test_from: datetime | None = Field(None, description="by dates: first moment of test")
+    column: str | None = Field(None, description="by column: the column that says train, (valid,) or test")
+    seed: int = Field(0, description="by column: seed of the hash")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.by == "shares" and self.train_share + self.valid_share >= 1:
+            raise ValueError(
+                f"split.train_share {self.train_share} and split.valid_share {self.valid_share} leave nothing for test"
+            )
+        if self.by == "dates":
+            if self.valid_from is None or self.test_from is None:
+                raise ValueError("split.by is 'dates'; set split.valid_from and split.test_from")
+            if self.valid_from >= self.test_from:
+                raise ValueError(f"split.valid_from {self.valid_from} is not before split.test_from {self.test_from}")
+        if self.by == "column" and self.column is None:
+            raise ValueError("split.by is 'column'; set split.column to the column that says train or test")
+        return self
+
+
+class Sampling(Parameters):
+    """Downsampling of the final step's negatives in train and validation (paper, section 5.1 and Figure 5c)."""
+
+    positive_share: float | None = Field(
+        0.01, gt=0, lt=1, description="lambda: share of final-step positives after sampling; null: keep every row"
+    )
+    per_segment: bool = Field(False, description="bring each segment to lambda by itself, not the whole")
+    seed: int = 0
+
+
+class VocabularyOptions(Parameters):
+    """The frequency filter and the quantile bins."""
+
+    min_count: int = Field(10, ge=1, description="values seen fewer times share id 0")
+    count_on: Literal["sample", "train"] = Field("sample", description="count after or before downsampling")
+    bins: int = Field(32, ge=2, description="quantile bins of a numeric feature")
+
+
+class Training(Parameters):
+    """The training loop, the same for every network (paper, Table 4)."""
+
+    batch_size: int = Field(2000, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    l2: float = Field(1e-6, ge=0, description="of 1/2 |w|^2 on embeddings and attention matrices")
+    embedding_updates: Literal["lazy", "dense"] = Field(
+        "lazy", description="Adam on the rows of a batch alone, or on the whole table at each step"
+    )
+    max_epochs: int = Field(20, ge=1)
+    validate_every: float = Field(1.0, gt=0, le=1, description="epochs between two validations")
+    patience: int = Field(3, ge=1, description="validations without a better one before training stops")
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    threads: int | None = Field(None, ge=1, description="CPU threads; null: all cores")
+
+
+class Tower(Parameters):
+    """A task's tower (paper, section A.1)."""
+
+    layers: tuple[int, ...] = Field((128, 64, 32), min_length=1)
+    dropout: tuple[float, ...] = (0.1, 0.3, 0.3)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(self.dropout) != len(self.layers):
+            raise ValueError(f"tower.dropout has {len(self.dropout)} rates for {len(self.layers)} layers")
+        if any(not 0 <= rate < 1 for rate in self.dropout):
+            raise ValueError(f"tower.dropout {list(self.dropout)} must lie in [0, 1)")
+        if any(width < 1 for width in self.layers):
+            raise ValueError(f"tower.layers {list(self.layers)} must be positive")
+        return self
+
+
+class AITMOptions(Parameters):
+    """AITM; where the authors' released code differs from the paper, the paper is the default."""
+
+    embedding_dim: int = Field(5, ge=1)
+    tower: Tower = Tower()
+    alpha: float = Field(0.6, ge=0, description="weight of the behavioural expectation calibrator, eq. 13")
+    batch_norm: bool = Field(False, description="the release's 'standard' file normalises before the activation")
+    transfer_dropout: float = Field(0.3, ge=0, lt=1, description="of g; the paper is silent, the release has 0.3")
+    attention_bias: bool = Field(False, description="of h1, h2, h3; the paper is silent, the release has none")
+
+
+class LogisticOptions(Parameters):
+    """One-hot logistic regression, the yardstick."""
+
+    inverse_l2: tuple[float, ...] = Field((0.03, 0.1, 0.3, 1.0), min_length=1, description="C; validation chooses")
+    max_iterations: int = Field(200, ge=1)
+
+
+class Evaluation(Parameters):
+    """Metrics on the test split."""
+
+    confidence: float = Field(0.95, gt=0, lt=1, description="level of the intervals")
+    calibration_bins: int = Field(20, ge=2, description="bins of equal size of the expected calibration error")
+    min_segment_positives: int = Field(10, ge=1, description="segments with fewer get no AUC of their own")
+
+
+class Reporting(Parameters):
+    """Figures."""
+
+    tsne_rows: int = Field(500, ge=10, description="positives and negatives a step, at most")
+    transfer_rows: int = Field(500, ge=4, description="rows a label group in the transfer figure, at most")
+    seed: int = 0
+
+
+TOP_LEVEL: dict[str, type[BaseModel]] = {
+    "funnel": Funnel,
+    "features": Features,
+    "ingestion": Ingestion,
+    "labels": Labels,
+    "split": Split,
+    "sampling": Sampling,
+    "vocabulary": VocabularyOptions,
+    "training": Training,
+    "aitm": AITMOptions,
+    "logistic": LogisticOptions,
+    "evaluation": Evaluation,
+    "reporting": Reporting,
+}
+"""Every key that may stand at the top of a parameters file, with the class that reads it."""
+
+
+
+def forbid_leaks(parameters: Mapping[str, Any]) -> None:
+    """Check what no single key can: that no feature is a label or the truth.
+
+    Args:
+        parameters: the raw top-level keys; parts that are wrong in themselves are passed over, since Kedro lists
+            all of them together when it validates the inputs of the nodes.
+
+    Raises:
+        InputError: if a feature would tell a model the answer.
+    """
+    try:
+        funnel, features = Funnel.model_validate(parameters["funnel"]), Features.model_validate(parameters["features"])
+    except (KeyError, ValidationError):
+        return
+    try:
+        features.forbid_labels(funnel)
+    except ValueError as error:
+        raise InputError(f"The parameters contradict each other: {error}.") from None

@@ -1,0 +1,23 @@
+"""The stages, in the order of the data's way."""
+
+from kedro.pipeline import Pipeline
+
+from aitm_kedro.pipelines import comparison, ingestion, modelling, preparation, reporting
+from aitm_kedro.settings import MODELS, SEEDS
+
+
+def register_pipelines() -> dict[str, Pipeline]:
+    """Name every pipeline that ``kedro run --pipeline=...`` can run.
+
+    Kedro's ``find_pipelines()`` is not used: with a pipeline named on the command line it registers that one alone,
+    and a sum such as ``full`` could not be built.
+    """
+    stages = {
+        "ingestion": ingestion.create_pipeline(),
+        "preparation": preparation.create_pipeline(),
+        "modelling": modelling.create_pipeline(models=MODELS, seeds=SEEDS),
+        "comparison": comparison.create_pipeline(models=MODELS, seeds=SEEDS),
+        "reporting": reporting.create_pipeline(),
+    }
+    full = sum(stages.values(), start=Pipeline([]))
+    return {**stages, "full": full, "__default__": full}

@@ -1,0 +1,70 @@
+"""Nodes of the ingestion stage."""
+
+import logging
+from typing import Any
+
+import ibis.expr.types as ir
+
+from aitm_kedro.errors import InputError
+from aitm_kedro.funnel import IMPRESSION_ID, Funnel
+from aitm_kedro.parameters import Features, Ingestion, Split
+from aitm_kedro.tables.attribution import attribute_conversions
+from aitm_kedro.tables.deduplication import Deduplicated, deduplicate
+from aitm_kedro.tables.maturity import is_mature_by_label, is_mature_by_time, mature_until, observed_until
+from aitm_kedro.tables.source import Source, empty_oracle, read_source
+
+logger = logging.getLogger(__name__)
+
+
+def ingest_impressions(
+    raw: ir.Table, funnel: Funnel, features: Features, split: Split, ingestion: Ingestion
+) -> tuple[ir.Table, ir.Table, dict[str, Any]]:
+    """Type, deduplicate and label the raw impressions, and leave out the immature ones.
+
+    Returns:
+        impressions, oracle, ingestion_report.
+    """
+    source = read_source(raw, funnel=funnel, features=features, split=split, ingestion=ingestion)
+    unique = deduplicate(source.table, outcomes=source.outcomes)
+    if source.labels_from == "times":
+        assert source.last is not None
+        labelled = attribute_conversions(unique.table, funnel)
+        is_mature = is_mature_by_time(labelled, mature_until(funnel, source.last))
+    else:
+        labelled = unique.table
+        is_mature = is_mature_by_label(labelled, funnel)
+    mature = labelled.filter(is_mature)
+    report = _report(source, unique, funnel, immature=int(labelled.filter(~is_mature).count().execute()))
+    oracle = mature.select(IMPRESSION_ID, *source.oracle) if source.oracle else empty_oracle(mature, funnel)
+    return mature.drop(*source.oracle), oracle, report
+
+
+def _report(source: Source, unique: Deduplicated, funnel: Funnel, *, immature: int) -> dict[str, Any]:
+    """Account for every row: rows_in = rows_out + all of rows_aside."""
+    aside = {"exact_duplicates": unique.exact, "other_duplicates": unique.other, "immature": immature}
+    times: dict[str, Any] = {"first_impression": source.first, "last_impression": source.last}
+    if source.labels_from == "times" and source.last is not None:
+        times |= {
+            "observed_until": observed_until(funnel, source.last),
+            "mature_until": mature_until(funnel, source.last),
+        }
+    report = {
+        "rows_in": source.rows,
+        "rows_out": source.rows - sum(aside.values()),
+        "rows_aside": aside,
+        "labels_from": source.labels_from,
+        "windows_days": dict(funnel.windows),
+        **{name: moment.isoformat(sep=" ") if moment else None for name, moment in times.items()},
+    }
+    if report["rows_out"] == 0:
+        raise InputError(
+            f"none of the {source.rows} impressions is mature: "
+            + (
+                f"the log ends {report['observed_until']} and all windows together are {funnel.total_window:g} days; "
+                "use a longer log or shorter funnel.windows"
+                if source.labels_from == "times"
+                else f"each has a null among {list(funnel.steps)}; use rows whose outcome is known"
+            )
+        )
+    logger.info("Ingested %d of %d rows, aside: %s", report["rows_out"], source.rows, aside)
+    return report

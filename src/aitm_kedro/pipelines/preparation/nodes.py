@@ -1,0 +1,78 @@
+"""Nodes of the preparation stage."""
+
+import logging
+from typing import Any
+
+import ibis.expr.types as ir
+import pandas as pd
+
+from aitm_kedro.funnel import Funnel
+from aitm_kedro.parameters import Features, Labels, Sampling, Split, VocabularyOptions
+from aitm_kedro.tables import encoding, legality, sampling, splitting, statistics, vocabulary
+from aitm_kedro.tables.source import check_features
+
+logger = logging.getLogger(__name__)
+
+
+def check_labels(impressions: ir.Table, funnel: Funnel, labels: Labels) -> tuple[ir.Table, ir.Table, dict[str, Any]]:
+    """Find impressions whose labels break the order of the steps, and treat them by the policy.
+
+    Returns:
+        legal_impressions, illegal_impressions, label_report.
+    """
+    report = legality.label_report(impressions, funnel, labels.policy)
+    logger.info("Labels (%s): %d rows in, %d out", labels.policy, report["rows_in"], report["rows_out"])
+    legal = legality.make_legal(impressions, funnel, labels.policy)
+    return legal, legality.illegal_rows(impressions, funnel), report
+
+
+def split_impressions(legal: ir.Table, split: Split) -> tuple[ir.Table, ir.Table, ir.Table]:
+    """Divide the impressions into train, validation and test."""
+    parts = splitting.split_impressions(legal, split)
+    return parts["train"], parts["valid"], parts["test"]
+
+
+def downsample_negatives(
+    train: ir.Table, valid: ir.Table, funnel: Funnel, options: Sampling
+) -> tuple[ir.Table, ir.Table, dict[str, Any]]:
+    """Drop final-step negatives of train and validation until positives are lambda of train.
+
+    Returns:
+        train_sample, valid_sample, sampling_report.
+    """
+    splits = {"train": train, "valid": valid}
+    before = {name: sampling.count_by_segment(table, funnel) for name, table in splits.items()}
+    sampling.check_classes(before["train"], before["valid"], funnel)
+    rates = sampling.keep_rates(before["train"], funnel, options)
+    samples = {
+        name: sampling.downsample(table, before[name], rates=rates, funnel=funnel, seed=options.seed)
+        for name, table in splits.items()
+    }
+    counts = {
+        name: {"before": before[name], "after": sampling.count_by_segment(sample, funnel)}
+        for name, sample in samples.items()
+    }
+    logger.info("Kept %.4g of the final step's negatives", rates.overall)
+    report = sampling.sampling_report(counts, rates=rates, funnel=funnel, sampling=options)
+    return samples["train"], samples["valid"], report
+
+
+def build_vocabulary(
+    train_sample: ir.Table, train: ir.Table, funnel: Funnel, features: Features, options: VocabularyOptions
+) -> ir.Table:
+    """Learn the ids of every feature from train, after or before downsampling."""
+    counted = train_sample if options.count_on == "sample" else train
+    check_features(counted, features, funnel)
+    learnt = vocabulary.learn_vocabulary(counted, features, options)
+    logger.info("Vocabulary: %d fields, %d rows", learnt["feature"].nunique(), len(learnt))
+    return vocabulary.as_table(learnt)
+
+
+def encode_impressions(table: ir.Table, words: ir.Table, funnel: Funnel, features: Features) -> ir.Table:
+    """Replace features by integer ids."""
+    return encoding.encode_examples(table, words, funnel=funnel, features=features)
+
+
+def describe_dataset(train: ir.Table, valid: ir.Table, test: ir.Table, words: ir.Table, funnel: Funnel) -> pd.DataFrame:
+    """The paper's Table 1 for this run."""
+    return statistics.describe_dataset({"train": train, "valid": valid, "test": test}, words, funnel)

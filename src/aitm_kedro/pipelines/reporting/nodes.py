@@ -1,0 +1,144 @@
+"""Nodes of the reporting stage: what the figures are drawn from, and the figures."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+import pyarrow.dataset as ds
+import torch
+from matplotlib.figure import Figure
+
+from aitm_kedro import figures
+from aitm_kedro.description import Description
+from aitm_kedro.errors import InputError
+from aitm_kedro.evaluation.calibration import tabulate_reliability
+from aitm_kedro.evaluation.representations import ADDED, AIT, ORIGINAL, draw_balanced, lay_out
+from aitm_kedro.evaluation.transfer import COLUMNS, draw_groups, summarise_weights
+from aitm_kedro.examples import Examples, read_examples
+from aitm_kedro.funnel import IMPRESSION_ID
+from aitm_kedro.models.aitm import AITM, Inspection
+from aitm_kedro.parameters import Evaluation, Funnel, Reporting
+from aitm_kedro.training.checkpoint import restore
+from aitm_kedro.weights import Weights
+
+logger = logging.getLogger(__name__)
+
+
+def draw_funnel(
+    ingestion_report: Mapping[str, Any],
+    label_report: Mapping[str, Any],
+    sampling_report: Mapping[str, Any],
+    dataset_statistics: pd.DataFrame,
+    funnel: Funnel,
+) -> Figure:
+    """Draw how the log shrinks to the sample, and what happens to an impression."""
+    stages = figures.stages_of(ingestion_report, label_report, sampling_report, dataset_statistics)
+    rates = figures.rates_of(sampling_report, dataset_statistics, steps=funnel.steps)
+    return figures.draw_funnel(stages, rates, steps=funnel.steps)
+
+
+def draw_learning_curves(history: Mapping[str, Any], funnel: Funnel) -> Figure:
+    """Draw loss and validation AUC over the epochs."""
+    return figures.draw_learning_curves(history, steps=funnel.steps, main_steps=funnel.main_steps)
+
+
+def project_representations(
+    weights: Weights, test_examples: ds.Dataset, predictions: pd.DataFrame, funnel: Funnel, reporting: Reporting
+) -> pd.DataFrame:
+    """Lay out on a plane what AITM makes of positives and negatives of each main step."""
+    judged = _read_judged(test_examples, predictions, funnel)
+    parts = []
+    for t, step in enumerate(funnel.steps):
+        if step not in funnel.main_steps:
+            continue
+        rng = np.random.default_rng([reporting.seed, t])
+        rows = draw_balanced(judged.labels[:, t], rows=reporting.tsne_rows, rng=rng)
+        components = _components(_inspect(weights, test_examples, rows), t)
+        scores = _scores(predictions, step)[rows]
+        parts.append(lay_out(components, judged.labels[rows, t], scores, step=step, seed=reporting.seed))
+        logger.info("Laid out %d test rows for '%s'", len(rows), step)
+    return pd.concat(parts, ignore_index=True)
+
+
+def draw_tsne(tsne_points: pd.DataFrame, funnel: Funnel, reporting: Reporting) -> Figure:
+    """Draw the t-SNE maps (paper, Figures 4 and 7)."""
+    return figures.draw_tsne(tsne_points, steps=funnel.steps, main_steps=funnel.main_steps, rows=reporting.tsne_rows)
+
+
+def weigh_transfer(
+    weights: Weights, test_examples: ds.Dataset, predictions: pd.DataFrame, funnel: Funnel, reporting: Reporting
+) -> pd.DataFrame:
+    """Measure how much each step listens to the step before it, by label group and rank of log loss."""
+    judged = _read_judged(test_examples, predictions, funnel)
+    parts = []
+    for t, pair in enumerate(zip(funnel.steps[:-1], funnel.steps[1:], strict=True), start=1):
+        rng = np.random.default_rng([reporting.seed, t])
+        groups = draw_groups(judged.labels[:, t - 1], judged.labels[:, t], rows=reporting.transfer_rows, rng=rng)
+        for group, (rows, available) in groups.items():
+            weight = _inspect(weights, test_examples, rows).transfer_weight[:, t - 1].numpy()
+            labels, scores = judged.labels[rows, t], _scores(predictions, pair[1])[rows]
+            parts.append(summarise_weights(weight, labels, scores, pair=pair, group=group, available=available))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(COLUMNS))
+
+
+def draw_transfer_weights(transfer_weights_table: pd.DataFrame, funnel: Funnel) -> Figure:
+    """Draw the weights of the transferred information (paper, Figure 6)."""
+    return figures.draw_transfer_weights(transfer_weights_table, steps=funnel.steps)
+
+
+def measure_reliability(
+    test_examples: ds.Dataset, predictions: pd.DataFrame, funnel: Funnel, evaluation: Evaluation
+) -> pd.DataFrame:
+    """Compare predicted with observed shares of each main step, before and after the correction."""
+    judged = _read_judged(test_examples, predictions, funnel)
+    parts = []
+    for step in (step for step in funnel.steps if step in funnel.main_steps):
+        happened = judged.labels[:, judged.steps.index(step)]
+        kinds = {"raw": _scores(predictions, step), "corrected": predictions[step].to_numpy()}
+        parts.append(tabulate_reliability(happened, kinds, step=step, bins=evaluation.calibration_bins))
+    return pd.concat(parts, ignore_index=True)
+
+
+def draw_calibration(calibration_table: pd.DataFrame, funnel: Funnel) -> Figure:
+    """Draw reliability curves of the main steps."""
+    steps = [step for step in funnel.steps if step in funnel.main_steps]
+    return figures.draw_calibration(calibration_table, steps=steps)
+
+
+def _read_judged(table: ds.Dataset, predictions: pd.DataFrame, funnel: Funnel) -> Examples:
+    """Labels of the test examples, without their features, checked to be those that were predicted.
+
+    Raises:
+        InputError: the predictions are of other rows.
+    """
+    examples = read_examples(table, fields=(), steps=funnel.steps)
+    if not np.array_equal(examples.impression_id, predictions[IMPRESSION_ID].to_numpy()):
+        raise InputError(
+            "the predictions and test_examples are of different rows, so they come from different runs; "
+            "run the modelling pipeline again"
+        )
+    return examples
+
+
+def _scores(predictions: pd.DataFrame, step: str) -> np.ndarray:
+    """What the model ranks by."""
+    return predictions[f"{step}_raw"].to_numpy()
+
+
+def _inspect(weights: Weights, table: ds.Dataset, rows: np.ndarray) -> Inspection:
+    """What AITM computes on its way to the predictions of a few test rows."""
+    fields = list(Description.from_metadata(weights).fields)
+    taken = table.take(rows, columns=fields)
+    ids = np.stack([taken[name].to_numpy() for name in fields], axis=1).astype(np.int32, copy=False)
+    model = cast(AITM, restore(weights))
+    return model.inspect(torch.from_numpy(ids))
+
+
+def _components(seen: Inspection, step: int) -> dict[str, np.ndarray]:
+    """The three vectors [n, K] of a step; the first step has only its own."""
+    if step == 0:
+        return {AIT: seen.z[:, 0].numpy()}
+    q, p = seen.q[:, step], seen.p[:, step - 1]
+    return {ORIGINAL: q.numpy(), ADDED: (p + q).numpy(), AIT: seen.z[:, step].numpy()}

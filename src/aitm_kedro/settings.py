@@ -1,0 +1,40 @@
+"""Project settings, read by Kedro; and which models and seeds the pipelines are made of.
+
+The shape of the graph is settled here, in Python, because Kedro builds pipelines before it reads parameters.
+"""
+
+from typing import Any
+
+from kedro.config import OmegaConfigLoader
+from omegaconf import OmegaConf
+
+from aitm_kedro.hooks import ProjectHooks
+
+MODELS = ("logistic", "aitm")
+"""Every model that ``full`` trains, in the order of the tables."""
+
+SEEDS = (0,)
+"""Seeds of the models that draw random numbers."""
+
+
+class EnvironmentConfigLoader(OmegaConfigLoader):
+    """Kedro's loader, which also knows ``${environment:}``: the name that keeps the data of environments apart.
+
+    Without it a run of ``--env=test`` would become the latest version for a run of the default environment.
+    """
+
+    def __init__(self, conf_source: Any, env: str | None = None, **options: Any) -> None:
+        name = options["base_env"] if env in (None, options["default_run_env"]) else env
+        OmegaConf.register_new_resolver("environment", lambda: name, replace=True)
+        super().__init__(conf_source, env, **options)
+
+
+HOOKS = (ProjectHooks(),)
+CONFIG_LOADER_CLASS = EnvironmentConfigLoader
+CONFIG_LOADER_ARGS = {
+    "base_env": "base",
+    "default_run_env": "local",
+    # An environment replaces a top-level parameter key as a whole; what it leaves out takes the defaults of
+    # parameters.py. So a funnel of one's own inherits nothing from the simulated one.
+    "merge_strategy": {"parameters": "destructive"},
+}

@@ -1,0 +1,218 @@
+"""From the raw table to typed columns under the names of the parameters; what cannot be read ends in a sentence."""
+
+import difflib
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import ibis
+import ibis.expr.types as ir
+
+from aitm_kedro.errors import InputError
+from aitm_kedro.funnel import IMPRESSION_ID, IMPRESSION_TIME, Funnel, oracle_column, time_column
+from aitm_kedro.parameters import Features, Ingestion, Split
+from aitm_kedro.tables.values import as_category, as_number, as_time, without_nan
+
+LabelSource = Literal["columns", "times"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A raw table with typed columns.
+
+    Attributes:
+        table: impression_id, impression_time if there is one, features, segment, split column, and the outcome and
+            oracle columns.
+        labels_from: whether the outcomes are 0/1 columns or event times.
+        outcomes: the label columns or the event times, in funnel order.
+        oracle: the columns of the truth, in funnel order; empty if the source has none.
+        rows: number of raw rows.
+        first: time of the earliest impression; None without times.
+        last: time of the latest one.
+    """
+
+    table: ir.Table
+    labels_from: LabelSource
+    outcomes: tuple[str, ...]
+    oracle: tuple[str, ...]
+    rows: int
+    first: datetime | None
+    last: datetime | None
+
+
+def read_source(raw: ir.Table, *, funnel: Funnel, features: Features, split: Split, ingestion: Ingestion) -> Source:
+    """Select, check and type the columns that the parameters name, with one scan of the data.
+
+    Raises:
+        InputError: a column is missing, or holds what it must not.
+    """
+    raw = rename_columns(raw, ingestion.rename)
+    check_features(raw, features, funnel)
+    labels_from = find_labels(raw.columns, funnel, ingestion.labels_from)
+    labels = funnel.steps if labels_from == "columns" else ()
+    events = tuple(time_column(step) for step in funnel.steps) if labels_from == "times" else ()
+    times = [name for name in (IMPRESSION_TIME, *events) if name in raw.columns]
+    oracle = _find_oracle(raw.columns, funnel)
+    plain = _find_plain(raw, funnel, features, split)
+    _check_present(raw.columns, [IMPRESSION_ID], "it names each impression")
+    if events:
+        _check_present(raw.columns, [IMPRESSION_TIME], "labels made from event times need it")
+    _check_types(raw, labels)
+    facts = _check_values(raw, times=times, labels=labels)
+    table = raw.select(
+        **{IMPRESSION_ID: raw[IMPRESSION_ID].cast("string" if raw[IMPRESSION_ID].type().is_string() else "int64")},
+        **{name: as_time(raw[name]) for name in times},
+        **{name: without_nan(raw[name]) for name in plain if name not in times},
+        **{name: without_nan(raw[name]).cast("int8") for name in labels},
+        **{name: as_number(raw[name]) for name in oracle},
+    )
+    return Source(table=table, labels_from=labels_from, outcomes=events or labels, oracle=oracle, **facts)
+
+
+def rename_columns(raw: ir.Table, names: dict[str, str]) -> ir.Table:
+    """The raw table with the names of the parameter ``ingestion.rename`` ({name here: name in the raw table})."""
+    _check_present(raw.columns, names.values(), "ingestion.rename names it")
+    taken = [here for here, there in names.items() if here in raw.columns and here not in names.values()]
+    if taken:
+        raise InputError(
+            f"raw_impressions has a column '{taken[0]}' already, and ingestion.rename gives that name to "
+            f"'{names[taken[0]]}'; rename one of them"
+        )
+    return raw.rename(names)
+
+
+def check_features(table: ir.Table, features: Features, funnel: Funnel) -> None:
+    """Check that every feature is there, is of a type that can be read, and tells no answer.
+
+    Raises:
+        InputError: naming the feature.
+    """
+    try:
+        features.forbid_labels(funnel)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    _check_present(table.columns, features.names, "features names it")
+    for name in features.numeric:
+        kind = table[name].type()
+        if not (kind.is_numeric() or kind.is_boolean() or kind.is_null()):
+            raise InputError(f"features.numeric names '{name}', which is {kind}; list it under features.categorical")
+    for name in features.categorical:
+        kind = table[name].type()
+        if kind.is_nested() or kind.is_binary():
+            raise InputError(f"features.categorical names '{name}', which is {kind}; it must hold one value a row")
+
+
+def find_labels(columns: Collection[str], funnel: Funnel, wanted: Literal["auto", "columns", "times"]) -> LabelSource:
+    """Decide where the labels come from: 0/1 columns named as the steps, or event times.
+
+    Raises:
+        InputError: neither is complete, or both are and nobody has chosen.
+    """
+    missing: dict[LabelSource, list[str]] = {
+        "columns": [step for step in funnel.steps if step not in columns],
+        "times": [time_column(step) for step in funnel.steps if time_column(step) not in columns],
+    }
+    found = [source for source in missing if not missing[source]]
+    if wanted != "auto":
+        _check_present(columns, missing[wanted], f"ingestion.labels_from is '{wanted}'")
+        return wanted
+    if len(found) == 2:
+        raise InputError(
+            f"raw_impressions has label columns {list(funnel.steps)} and their event times; "
+            "set ingestion.labels_from to 'columns' or 'times'"
+        )
+    if not found:
+        raise InputError(
+            f"raw_impressions has neither all label columns (missing: {', '.join(missing['columns'])}) nor all event "
+            f"times (missing: {', '.join(missing['times'])}); check funnel.steps or use ingestion.rename"
+        )
+    return found[0]
+
+
+def _find_oracle(columns: Collection[str], funnel: Funnel) -> tuple[str, ...]:
+    names = tuple(oracle_column(step) for step in funnel.steps)
+    present = [name for name in names if name in columns]
+    if present:
+        _check_present(columns, names, f"'{present[0]}' is there, and the truth is needed for every step or none")
+    return names if present else ()
+
+
+def _find_plain(raw: ir.Table, funnel: Funnel, features: Features, split: Split) -> list[str]:
+    """Columns that go through as they are: features, segment, and the one that says train or test."""
+    names = list(features.names)
+    if funnel.segment:
+        _check_present(raw.columns, [funnel.segment], "funnel.segment names it")
+        names.append(funnel.segment)
+    if split.by == "column" and split.column:
+        _check_present(raw.columns, [split.column], "split.column names it")
+        names.append(split.column)
+    return list(dict.fromkeys(names))
+
+
+def _check_present(columns: Iterable[str], names: Iterable[str], reason: str) -> None:
+    columns = list(columns)
+    missing = [name for name in names if name not in columns]
+    if not missing:
+        return
+    hints = [
+        f"'{close[0]}' for '{name}'" for name in missing if (close := difflib.get_close_matches(name, columns, n=1))
+    ]
+    raise InputError(
+        f"the impressions have no column {', '.join(repr(name) for name in missing)} ({reason})"
+        + (
+            f"; did you mean {', '.join(hints)}?"
+            if hints
+            else "; correct the name, or map it with ingestion.rename, and run ingestion again"
+        )
+    )
+
+
+def _check_types(raw: ir.Table, labels: Sequence[str]) -> None:
+    kind = raw[IMPRESSION_ID].type()
+    if not (kind.is_integer() or kind.is_string()):
+        raise InputError(f"column '{IMPRESSION_ID}' is {kind}; it must be an integer or text")
+    for name in labels:
+        kind = raw[name].type()
+        if not (kind.is_numeric() or kind.is_boolean() or kind.is_null()):
+            raise InputError(f"label column '{name}' is {kind}; it must hold 0, 1 or null")
+
+
+def _check_values(raw: ir.Table, *, times: Sequence[str], labels: Sequence[str]) -> dict[str, Any]:
+    """Look at every value that must be of a form, in one aggregate; returns rows, first and last impression time."""
+    facts = _scan(raw, times=times, labels=labels)
+    if facts["rows"] == 0:
+        raise InputError("raw_impressions has no rows")
+    if facts["null_ids"]:
+        raise InputError(f"column '{IMPRESSION_ID}' is null in {facts['null_ids']} rows; give every impression an id")
+    for name in (*times, *labels):
+        if facts[f"wrong_{name}"]:
+            needed = "0, 1 or null" if name in labels else "timestamps (such as 2024-03-31 23:59:59) or null"
+            raise InputError(
+                f"column '{name}' must hold {needed}, but {facts[f'wrong_{name}']} rows hold something else, "
+                f"for example {facts[f'example_{name}']}"
+            )
+    if facts.get("null_times"):
+        raise InputError(f"column '{IMPRESSION_TIME}' is null in {facts['null_times']} rows; fill it or leave them out")
+    moments = {name: facts[name].to_pydatetime() if name in facts else None for name in ("first", "last")}
+    return {"rows": int(facts["rows"]), **moments}
+
+
+def _scan(raw: ir.Table, *, times: Sequence[str], labels: Sequence[str]) -> dict[str, Any]:
+    wrong = {name: raw[name].notnull() & as_time(raw[name]).isnull() for name in times}
+    wrong |= {name: ~as_number(raw[name]).isin([0.0, 1.0]) for name in labels}
+    expressions: dict[str, ir.Value] = {"rows": raw.count(), "null_ids": raw[IMPRESSION_ID].isnull().sum()}
+    if IMPRESSION_TIME in times:
+        moment = as_time(raw[IMPRESSION_TIME])
+        expressions |= {"first": moment.min(), "last": moment.max(), "null_times": raw[IMPRESSION_TIME].isnull().sum()}
+    for name, condition in wrong.items():
+        is_wrong = condition.fill_null(False)
+        expressions[f"wrong_{name}"] = is_wrong.sum()
+        expressions[f"example_{name}"] = as_category(raw[name]).max(where=is_wrong)
+    return dict(raw.aggregate(**expressions).to_pandas().to_dict("records")[0])
+
+
+def empty_oracle(table: ir.Table, funnel: Funnel) -> ir.Table:
+    """No rows, with the columns of the truth: what a source without it has."""
+    nothing = {oracle_column(step): ibis.null("float64") for step in funnel.steps}
+    return table.select(IMPRESSION_ID, **nothing).filter(ibis.literal(False))

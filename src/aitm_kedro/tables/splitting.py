@@ -1,0 +1,92 @@
+"""Train, validation and test: by order of time, by dates, or as the source says."""
+
+from datetime import datetime
+
+import ibis
+import ibis.expr.types as ir
+
+from aitm_kedro.errors import InputError
+from aitm_kedro.funnel import IMPRESSION_TIME
+from aitm_kedro.parameters import Split
+from aitm_kedro.tables.hashing import in_share, row_hash
+from aitm_kedro.tables.values import naive_utc
+
+PARTS = ("train", "valid", "test")
+
+
+def split_impressions(table: ir.Table, split: Split) -> dict[str, ir.Table]:
+    """The rows of each of 'train', 'valid' and 'test'.
+
+    Raises:
+        InputError: the split cannot be made, or a part of it is empty.
+    """
+    part = _by_column(table, split) if split.by == "column" else _by_time(table, split)
+    counts = table.group_by(part=part).agg(rows=lambda t: t.count()).to_pandas()
+    rows = dict(zip(counts["part"], counts["rows"], strict=True))
+    empty = [name for name in PARTS if not rows.get(name)]
+    if empty:
+        found = ", ".join(f"{name} {rows.get(name, 0)}" for name in PARTS)
+        raise InputError(
+            f"the split by {split.by} leaves {' and '.join(empty)} empty (rows: {found}); change the parameter 'split'"
+        )
+    return {name: table.filter(part == name) for name in PARTS}
+
+
+def _by_time(table: ir.Table, split: Split) -> ir.StringValue:
+    if IMPRESSION_TIME not in table.columns:
+        raise InputError(
+            f"split.by is '{split.by}', but the impressions have no column '{IMPRESSION_TIME}'; "
+            "add it, or split by a column"
+        )
+    if split.by == "dates":
+        assert split.valid_from is not None
+        assert split.test_from is not None
+        valid_from, test_from = naive_utc(split.valid_from), naive_utc(split.test_from)
+    else:
+        valid_from, test_from = share_cuts(table, [split.train_share, split.train_share + split.valid_share])
+    moment = table[IMPRESSION_TIME]
+    return ibis.cases(
+        (moment < ibis.literal(valid_from), "train"), (moment < ibis.literal(test_from), "valid"), else_="test"
+    )
+
+
+def share_cuts(table: ir.Table, shares: list[float]) -> list[datetime]:
+    """For each share, the time of the row that stands there in order of time; the row and its equals go behind the cut.
+
+    Days are counted first and only the rows of one day are ordered, so that the log never is.
+    """
+    per_day = table.group_by(day=table[IMPRESSION_TIME].truncate("D")).agg(rows=lambda t: t.count())
+    days = per_day.order_by("day").to_pandas()
+    upto = days["rows"].cumsum()
+    cuts = []
+    for share in shares:
+        rank = min(round(share * int(upto.iloc[-1])), int(upto.iloc[-1]) - 1)
+        place = int((upto > rank).idxmax())
+        before = int(upto[place] - days["rows"][place])
+        cuts.append(_time_at(table, days["day"][place].to_pydatetime(), rank - before))
+    return cuts
+
+
+def _time_at(table: ir.Table, day: datetime, rank: int) -> datetime:
+    """Time of the row with this 0-based rank among the rows of the day."""
+    rows = table.filter(table[IMPRESSION_TIME].truncate("D") == ibis.literal(day))
+    counts = rows.group_by(IMPRESSION_TIME).agg(rows=lambda t: t.count())
+    upto = counts["rows"].sum().over(ibis.cumulative_window(order_by=IMPRESSION_TIME))
+    behind = counts.mutate(upto=upto).filter(lambda t: t["upto"] > rank)
+    found: datetime = behind[IMPRESSION_TIME].min().execute().to_pydatetime()
+    return found
+
+
+def _by_column(table: ir.Table, split: Split) -> ir.StringValue:
+    assert split.column is not None
+    if split.column not in table.columns:
+        raise InputError(f"split.column names '{split.column}', but the impressions have no such column")
+    said = table[split.column].cast("string")
+    values = set(table.select(said=said.fill_null("null")).distinct().limit(100).to_pandas()["said"])
+    strange = sorted(values.difference(PARTS))
+    if strange:
+        raise InputError(f"column '{split.column}' must hold train, (valid,) or test, but also holds {strange[0]}")
+    if "valid" in values:
+        return said
+    hashed = in_share(row_hash(table, purpose="valid", seed=split.seed), split.valid_share)
+    return ibis.cases(((said == "train") & hashed, "valid"), else_=said)

@@ -1,0 +1,57 @@
+"""How a single value is read: as a category, a number or a moment. Training and serving share these."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import ibis
+import ibis.expr.types as ir
+import pandas as pd
+import pyarrow as pa
+
+# Up to here a float holds every whole number exactly.
+_WHOLE = 2.0**53
+
+
+def without_nan(column: ir.Column) -> ir.Column:
+    """The column with NaN as null; other types are left as they are."""
+    if not column.type().is_floating():
+        return column
+    return column.isnan().ifelse(ibis.null(column.type()), column)
+
+
+def as_category(column: ir.Column) -> ir.StringColumn:
+    """The column as text, null where it is null or NaN.
+
+    Whole floats are written as integers, so that a column of integers reads the same whether or not nulls (or a JSON
+    parser) made floats of it.
+    """
+    if not column.type().is_floating():
+        return column.cast("string")
+    known = without_nan(column.cast("float64"))
+    whole = (known == known.floor()) & (known.abs() < _WHOLE)
+    return whole.ifelse(known.try_cast("int64").cast("string"), known.cast("string"))
+
+
+def as_number(column: ir.Column) -> ir.FloatingColumn:
+    """The column as float64, null where it is null or NaN."""
+    return without_nan(column.cast("float64"))
+
+
+def as_time(column: ir.Column) -> ir.TimestampColumn:
+    """The column as a timestamp (UTC, without zone); null where it cannot be read as one."""
+    kind = column.type()
+    if kind.is_string():
+        return column.try_cast("timestamp")
+    if kind.is_timestamp() or kind.is_date():
+        return column.cast("timestamp")
+    return ibis.null("timestamp")
+
+
+def naive_utc(moment: datetime) -> datetime:
+    """The moment as the tables hold it: UTC without zone."""
+    return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
+
+
+def small_table(frame: pd.DataFrame, schema: Mapping[str, pa.DataType]) -> ir.Table:
+    """A frame as a table that can be saved, or joined with tables of any engine."""
+    return ibis.memtable(pa.Table.from_pandas(frame, schema=pa.schema(schema), preserve_index=False))

@@ -1,0 +1,133 @@
+"""The frequency filter and the quantile bins: which ids each feature has, learnt from train alone."""
+
+import logging
+from collections.abc import Mapping
+
+import ibis
+import ibis.expr.types as ir
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from aitm_kedro.errors import InputError
+from aitm_kedro.parameters import Features, VocabularyOptions
+from aitm_kedro.tables.values import as_category, as_number, small_table
+
+logger = logging.getLogger(__name__)
+
+SCHEMA = {
+    "feature": pa.string(),
+    "kind": pa.string(),
+    "id": pa.int32(),
+    "value": pa.string(),
+    "lower": pa.float64(),
+    "upper": pa.float64(),
+    "count": pa.int64(),
+}
+
+
+def learn_vocabulary(table: ir.Table, features: Features, options: VocabularyOptions) -> pd.DataFrame:
+    """Learn the ids of every feature, one narrow query a feature.
+
+    Categorical: id 0 is rare, unseen or null; then values by count (descending) and value. Numeric: id 0 is null; then
+    quantile bins [lower, upper) in rising order. Every feature has a row of id 0; constant features have none at all.
+
+    Args:
+        table: counted impressions.
+        features: the columns.
+        options: threshold and number of bins.
+
+    Returns:
+        A frame with the columns of ``SCHEMA``, features in their order, ids rising.
+
+    Raises:
+        InputError: a feature is wholly null, or all features are constant.
+    """
+    rows, known = _count_known(table, features)
+    parts = []
+    for name in features.names:
+        if name in features.categorical:
+            part = _learn_values(table, name, rows=rows, min_count=options.min_count)
+        else:
+            part = _learn_bins(table, name, rows=rows, known=known[name], bins=options.bins)
+        if (part["count"] > 0).sum() > 1:
+            parts.append(part)
+        else:
+            logger.warning("Feature '%s' is constant among the %d counted impressions; left out", name, rows)
+    if not parts:
+        raise InputError(
+            f"every feature is constant among the {rows} counted train impressions; check the parameter 'features', or "
+            f"lower vocabulary.min_count ({options.min_count})"
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
+def _count_known(table: ir.Table, features: Features) -> tuple[int, Mapping[str, int]]:
+    """Number of rows, and of those where each feature is not null."""
+    values = {
+        **{name: as_category(table[name]) for name in features.categorical},
+        **{name: as_number(table[name]) for name in features.numeric},
+    }
+    counts = table.aggregate(
+        [table.count().name("rows"), *(value.count().name(f"known_{name}") for name, value in values.items())]
+    )
+    first = counts.to_pandas().iloc[0]
+    known = {name: int(first[f"known_{name}"]) for name in values}
+    empty = [name for name, count in known.items() if count == 0]
+    if empty:
+        raise InputError(
+            f"feature {', '.join(repr(name) for name in empty)} is null in all {first['rows']} counted train "
+            "impressions; fill it or take it out of features"
+        )
+    return int(first["rows"]), known
+
+
+def _learn_values(table: ir.Table, name: str, *, rows: int, min_count: int) -> pd.DataFrame:
+    values = table.select(value=as_category(table[name])).filter(lambda t: t["value"].notnull())
+    counts = values.group_by("value").agg(count=lambda t: t.count()).filter(lambda t: t["count"] >= min_count)
+    frame = counts.order_by([ibis.desc("count"), "value"]).to_pandas()
+    return _frame(
+        name,
+        "categorical",
+        value=[None, *frame["value"]],
+        lower=np.nan,
+        upper=np.nan,
+        count=[rows - int(frame["count"].sum()), *frame["count"]],
+    )
+
+
+def _learn_bins(table: ir.Table, name: str, *, rows: int, known: int, bins: int) -> pd.DataFrame:
+    """Bins of about equal size. Equal values share a bin: edges that fall on one value count once.
+
+    The row of rank r (from 0, in order of value) lies in quantile floor(r * bins / known); a bin starts at each value
+    with which a new quantile begins.
+    """
+    values = table.select(value=as_number(table[name])).filter(lambda t: t["value"].notnull())
+    counts = values.group_by("value").agg(rows=lambda t: t.count())
+    running = ibis.cumulative_window(order_by="value")
+    counts = counts.mutate(upto=counts["rows"].sum().over(running))
+    starts = ((counts["upto"] - 1) * bins) // known > ((counts["upto"] - counts["rows"] - 1) * bins) // known
+    counts = counts.mutate(starts=starts.cast("int64"))
+    counts = counts.mutate(bin=counts["starts"].sum().over(running))
+    found = counts.group_by("bin").agg(lower=lambda t: t["value"].min(), rows=lambda t: t["rows"].sum())
+    frame = found.order_by("bin").to_pandas()
+    lower = [-np.inf, *frame["lower"].iloc[1:]]  # a value below all those seen belongs to the first bin
+    return _frame(
+        name,
+        "numeric",
+        value=None,
+        lower=[np.nan, *lower],
+        upper=[np.nan, *lower[1:], np.inf],
+        count=[rows - known, *frame["rows"]],
+    )
+
+
+def _frame(name: str, kind: str, **columns: object) -> pd.DataFrame:
+    frame = pd.DataFrame({"feature": name, "kind": kind, "id": 0, **columns})
+    frame["id"] = np.arange(len(frame), dtype=np.int32)
+    return frame.astype({"value": object, "lower": float, "upper": float, "count": "int64"})[list(SCHEMA)]
+
+
+def as_table(vocabulary: pd.DataFrame) -> ir.Table:
+    """The vocabulary as a table that the catalog can save."""
+    return small_table(vocabulary, SCHEMA)

@@ -1,0 +1,1 @@
+"""Training, checking and running networks: any of them, the loop knows no model by name."""

@@ -1,0 +1,98 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+
+from aitm_kedro.baselines.logistic import one_hot, predict_with_logistic, train_logistic
+from aitm_kedro.baselines.oracle import align_truth
+from aitm_kedro.errors import InputError
+from aitm_kedro.evaluation.auc import auc
+from aitm_kedro.examples import Examples
+from aitm_kedro.parameters import LogisticOptions
+from aitm_kedro.weights import Weights
+
+SIZES = (5, 9)
+
+
+def _examples(rows: int, seed: int) -> Examples:
+    random = np.random.default_rng(seed)
+    ids = np.stack([random.integers(size, size=rows) for size in SIZES], axis=1).astype(np.int32)
+    click = random.random(rows) < 1 / (1 + np.exp(-(ids[:, 0] - 0.3 * ids[:, 1])))
+    labels = np.stack([click, click & (random.random(rows) < 0.5)], axis=1).astype(np.uint8)
+    return Examples(ids=ids, labels=labels, fields=("a", "b"), steps=("click", "buy"), impression_id=np.arange(rows))
+
+
+def _dense(ids: np.ndarray) -> np.ndarray:
+    x = np.zeros((len(ids), sum(SIZES)))
+    for row, (a, b) in enumerate(ids):
+        x[row, a] = x[row, SIZES[0] + b] = 1
+    return x
+
+
+def test_one_hot() -> None:
+    examples = _examples(50, 0)
+    assert np.array_equal(one_hot(examples.ids, SIZES).toarray(), _dense(examples.ids))
+
+
+def test_against_a_dense_reference() -> None:
+    train, valid = _examples(800, 0), _examples(300, 1)
+    options = LogisticOptions(inverse_l2=(0.3,))
+    weights, history = train_logistic(train, valid, vocabulary_sizes=SIZES, options=options)
+    x, predictions = _dense(train.ids), predict_with_logistic(weights, valid)
+    for t in range(2):
+        sign = 2.0 * train.labels[:, t] - 1
+
+        def objective(w: np.ndarray, sign: np.ndarray = sign) -> float:
+            return 0.3 * np.logaddexp(0, -sign * (x @ w[:-1] + w[-1])).sum() + 0.5 * w[:-1] @ w[:-1]
+
+        w = minimize(objective, np.zeros(x.shape[1] + 1), method="BFGS").x
+        expected = 1 / (1 + np.exp(-(_dense(valid.ids) @ w[:-1] + w[-1])))
+        assert np.allclose(predictions[:, t], expected, atol=2e-3)
+    assert predictions.dtype == np.float32
+    assert history["inverse_l2"] == {"click": 0.3, "buy": 0.3}
+
+
+def test_validation_chooses() -> None:
+    train, valid = _examples(300, 0), _examples(300, 1)
+    options = LogisticOptions(inverse_l2=(1.0, 1e-4, 0.01))
+    weights, history = train_logistic(train, valid, vocabulary_sizes=SIZES, options=options)
+    predictions = predict_with_logistic(weights, valid)
+    for t, step in enumerate(train.steps):
+        tried = history["valid_auc"][step]
+        assert next(iter(tried)) == "0.0001"
+        assert auc(valid.labels[:, t], predictions[:, t]) == pytest.approx(max(tried.values()), abs=1e-6)
+
+
+def test_a_step_that_validation_cannot_score_still_gets_a_model() -> None:
+    train, valid = _examples(300, 0), _examples(300, 1)
+    nothing = replace(valid, labels=np.zeros_like(valid.labels))
+    weights, history = train_logistic(train, nothing, vocabulary_sizes=SIZES, options=LogisticOptions())
+    assert history["inverse_l2"]["buy"] == 0.03
+    assert np.isfinite(predict_with_logistic(weights, valid)).all()
+
+
+def test_bad_input() -> None:
+    train, valid = _examples(300, 0), _examples(300, 1)
+    with pytest.raises(InputError, match="'click' has a single class among the 300 train rows"):
+        train_logistic(
+            replace(train, labels=np.ones_like(train.labels)),
+            valid,
+            vocabulary_sizes=SIZES,
+            options=LogisticOptions(),
+        )
+    weights, _ = train_logistic(train, valid, vocabulary_sizes=SIZES, options=LogisticOptions(inverse_l2=(0.1,)))
+    damaged = Weights(tensors={"intercepts": np.zeros(2)}, metadata=weights.metadata)
+    with pytest.raises(InputError, match="tensor 'coefficients' in the weights of 'logistic' has shape None"):
+        predict_with_logistic(damaged, valid)
+
+
+def test_truth_is_aligned_by_impression() -> None:
+    import pyarrow as pa
+
+    table = pa.table({"impression_id": [5, 3, 9, 1], "oracle_click": [0.5, 0.3, 0.9, 0.1]})
+    batches = table.to_batches(max_chunksize=3)
+    assert np.array_equal(align_truth(batches, np.array([1, 5, 9]), steps=["click"]), [[0.1], [0.5], [0.9]])
+    assert align_truth(table.slice(0, 0).to_batches(), np.array([1]), steps=["click"]) is None
+    with pytest.raises(InputError, match="no probability for 1 of 2 test examples"):
+        align_truth(batches, np.array([1, 2]), steps=["click"])

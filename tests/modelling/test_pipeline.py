@@ -1,0 +1,133 @@
+import inspect
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pytest
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.runner import SequentialRunner
+from kedro.validation.type_extractor import TypeExtractor
+
+from aitm_kedro.errors import InputError
+from aitm_kedro.evaluation.correction import correct
+from aitm_kedro.parameters import AITMOptions, Evaluation, Funnel, LogisticOptions, Training
+from aitm_kedro.pipelines.modelling import create_pipeline, nodes
+
+STEPS = ("click", "apply", "approve")
+FUNNEL = Funnel(steps=STEPS, main_steps=("apply", "approve"), segment="bank")
+SIZES = {"age": 6, "city": 40}
+
+
+class Kept(MemoryDataset):
+    """Stays after the last node that reads it."""
+
+    def _release(self) -> None:
+        pass
+
+
+def _table(rows: int, *, seed: int) -> pa.Table:
+    random = np.random.default_rng(seed)
+    ids = {field: random.integers(size, size=rows).astype(np.int32) for field, size in SIZES.items()}
+    draws = random.random((rows, 3)) < np.stack([0.1 + 0.14 * ids["age"], *np.full((2, rows), 0.6)], axis=1)
+    labels = np.cumprod(draws, axis=1).astype(np.int8)
+    columns = {"impression_id": seed * 100_000 + random.permutation(rows), "_segment": random.choice(["A", "B"], rows)}
+    return pa.table(columns | dict(zip(STEPS, labels.T, strict=True)) | ids)
+
+
+def _vocabulary() -> pd.DataFrame:
+    parts = [pd.DataFrame({"feature": field, "id": range(size)}) for field, size in SIZES.items()]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _truth(test: pa.Table) -> pa.Table:
+    columns = {"impression_id": test["impression_id"].to_numpy()[::-1]}
+    return pa.table(columns | {f"oracle_{step}": np.linspace(0.1, 0.9, len(test)) for step in STEPS})
+
+
+@pytest.fixture(scope="module")
+def results() -> dict[str, object]:
+    test = _table(400, seed=3)
+    inputs = {
+        "train_examples@arrow": ds.dataset(_table(2000, seed=1)),
+        "valid_examples@arrow": ds.dataset(_table(400, seed=2)),
+        "test_examples@arrow": ds.dataset(test),
+        "vocabulary@pandas": _vocabulary(),
+        "sampling_report": {"keep_rates": {"overall": 0.5, "per_segment": {"A": 0.5, "B": 0.25}}},
+        "oracle@arrow": ds.dataset(_truth(test)),
+        "params:funnel": FUNNEL,
+        "params:training": Training(max_epochs=2, batch_size=200, device="cpu"),
+        "params:evaluation": Evaluation(),
+        "params:aitm": AITMOptions(),
+        "params:logistic": LogisticOptions(),
+    }
+    pipeline = create_pipeline(models=["aitm"], seeds=[0, 1])
+    datasets = {name: MemoryDataset(data, copy_mode="assign") for name, data in inputs.items()}
+    kept = {name: Kept(copy_mode="assign") for name in pipeline.all_outputs()}
+    catalog = DataCatalog(datasets | kept)
+    SequentialRunner().run(pipeline, catalog)
+    return {name: catalog.load(name) for name in kept} | {"test": test}
+
+
+@pytest.mark.parametrize("namespace", ["aitm.seed0", "aitm.seed1", "logistic.seed0"])
+def test_every_namespace_leaves_the_same_four_behind(results: dict, namespace: str) -> None:
+    test, predictions = results["test"], results[f"{namespace}.predictions"]
+    assert list(predictions.columns) == ["impression_id", *STEPS, *(f"{step}_raw" for step in STEPS)]
+    assert np.array_equal(predictions["impression_id"], test["impression_id"])
+    assert set(predictions.dtypes[1:]) == {np.dtype("float32")}
+    raw = predictions[[f"{step}_raw" for step in STEPS]].to_numpy()
+    rates = np.where(test["_segment"].to_numpy(zero_copy_only=False) == "A", 0.5, 0.25)
+    assert np.array_equal(predictions[list(STEPS)].to_numpy(), correct(raw, rates))
+    metrics, history = results[f"{namespace}.metrics"], results[f"{namespace}.history"]
+    assert (metrics["model"], metrics["seed"], metrics["rows"]) == (namespace.split(".")[0], int(namespace[-1]), 400)
+    assert metrics["steps"]["click"]["auc"] > 0.55
+    assert set(metrics["segments"]) == {"A", "B"}
+    assert history["model"] == metrics["model"]
+    assert results[f"{namespace}.weights"].metadata["fields"] == '["age", "city"]'
+
+
+def test_seeds_differ(results: dict) -> None:
+    first, second = (results[f"aitm.seed{seed}.predictions"]["click_raw"] for seed in (0, 1))
+    assert not np.array_equal(first, second)
+
+
+def test_the_truth_is_judged_by_impression(results: dict) -> None:
+    assert results["oracle.metrics"]["model"] == "oracle"
+    backwards = np.linspace(0.1, 0.9, 400)[::-1].mean()
+    assert results["oracle.metrics"]["steps"]["click"]["mean_predicted"] == pytest.approx(backwards)
+
+
+def test_a_source_without_truth() -> None:
+    test = _table(50, seed=3)
+    metrics = nodes.evaluate_oracle(ds.dataset(_truth(test).slice(0, 0)), ds.dataset(test), FUNNEL, Evaluation())
+    assert metrics["note"] == "no truth is known for this source"
+    assert metrics["steps"] == {}
+
+
+def test_predictions_of_other_rows(results: dict) -> None:
+    other = ds.dataset(_table(400, seed=4))
+    with pytest.raises(InputError, match="are not of the rows of test_examples"):
+        nodes.evaluate(results["aitm.seed0.predictions"], other, FUNNEL, Evaluation(), model="aitm", seed=0)
+
+
+def test_kedro_sees_the_types_of_all_parameters() -> None:
+    found = TypeExtractor(["modelling"])._extract_types_from_pipeline(create_pipeline())
+    assert found == {
+        "funnel": Funnel,
+        "training": Training,
+        "aitm": AITMOptions,
+        "logistic": LogisticOptions,
+        "evaluation": Evaluation,
+    }
+
+
+def test_nodes_are_named_and_tagged() -> None:
+    pipeline = create_pipeline(models=["aitm"], seeds=[0, 1])
+    names = {node.name for node in pipeline.nodes}
+    assert {"aitm.seed1.train", "aitm.seed1.predict_test", "aitm.seed1.evaluate", "oracle.evaluate"} <= names
+    assert len(pipeline.only_nodes_with_tags("aitm").nodes) == 6
+    train = next(node.func for node in pipeline.nodes if node.name == "aitm.seed1.train")
+    assert isinstance(train, partial)
+    assert train.keywords == {"model": "aitm", "seed": 1}
+    assert "kedro" not in inspect.getsource(nodes).replace("aitm_kedro", "")

@@ -1,0 +1,123 @@
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from aitm_kedro.errors import InputError
+from aitm_kedro.parameters import Features, Funnel, VocabularyOptions
+from aitm_kedro.tables.encoding import encode_examples, encode_features
+from aitm_kedro.tables.statistics import describe_dataset
+from aitm_kedro.tables.vocabulary import as_table, learn_vocabulary
+
+STEPS = ("click", "application", "approval", "activation")
+
+
+def reference_id(value: object, words: list[dict]) -> int:
+    """Look the value up row by row."""
+    for word in words:
+        if word["id"] == 0 or value is None or pd.isna(value):
+            continue
+        if word["kind"] == "categorical" and str(value) == word["value"]:
+            return word["id"]
+        if word["kind"] == "numeric" and word["lower"] <= value < word["upper"]:
+            return word["id"]
+    return 0
+
+
+@pytest.fixture
+def vocabulary(put, make_impressions, features):
+    return learn_vocabulary(put(make_impressions(2000)), features, VocabularyOptions(bins=7, min_count=20))
+
+
+def test_agrees_with_looking_up(put, make_impressions, vocabulary, funnel, features):
+    frame = make_impressions(1500, seed=5)
+    frame.loc[:3, "city"] = "never seen"
+    frame.loc[:3, "spend"] = [-1e9, 1e9, np.nan, vocabulary.query("feature == 'spend'")["lower"].iloc[3]]
+    found = encode_examples(put(frame), vocabulary, funnel=funnel, features=features)
+    assert {name: str(kind) for name, kind in found.schema().items()} == {
+        "impression_id": "int64",
+        "_segment": "string",
+        **dict.fromkeys(STEPS, "int8"),
+        **dict.fromkeys(features.names, "int32"),
+    }
+    found = found.to_pandas()
+    expected = frame.sort_values(["impression_time", "impression_id"])
+    assert found["impression_id"].tolist() == expected["impression_id"].tolist()
+    assert found["_segment"].tolist() == expected["bank"].tolist()
+    for step in STEPS:
+        assert found[step].tolist() == expected[step].tolist()
+    for name in features.names:
+        words = vocabulary[vocabulary["feature"] == name].to_dict("records")
+        assert found[name].tolist() == [reference_id(value, words) for value in expected[name]]
+
+
+def test_saved_table_and_frame_encode_alike(put, make_impressions, vocabulary, funnel, features):
+    table = put(make_impressions(300))
+    frames = [
+        encode_examples(table, words, funnel=funnel, features=features).to_pandas()
+        for words in (vocabulary, as_table(vocabulary), put(vocabulary.sample(frac=1, random_state=0)))
+    ]
+    pd.testing.assert_frame_equal(frames[0], frames[1])
+    pd.testing.assert_frame_equal(frames[0], frames[2])
+
+
+def test_without_time_order_is_by_id(put, make_impressions, vocabulary, features):
+    frame = make_impressions(300).drop(columns="impression_time")
+    funnel = Funnel(steps=STEPS, main_steps=STEPS)
+    found = encode_examples(put(frame), vocabulary, funnel=funnel, features=features).to_pandas()
+    assert found["impression_id"].tolist() == sorted(frame["impression_id"])
+    assert "_segment" not in found.columns
+
+
+def test_time_may_be_a_feature(put, make_impressions, funnel):
+    features = Features(categorical=("impression_time", "hour"))
+    table = put(make_impressions(500))
+    learnt = learn_vocabulary(table, features, VocabularyOptions(min_count=1))
+    found = encode_examples(table, learnt, funnel=funnel, features=features).to_pandas()
+    assert found["impression_time"].nunique() == table["impression_time"].nunique().execute()
+
+
+def test_serving_encodes_rows_without_labels(put, vocabulary, features):
+    rows = pd.DataFrame(
+        {
+            "city": ["c1", None],
+            "bank": ["north", "?"],
+            "hour": [3.0, math.nan],
+            "spend": [math.nan, 5.0],
+            "orders": [0, 2],
+        }
+    )
+    found = encode_features(put(rows), vocabulary, names=features.names).to_pandas()
+    expected = [
+        [reference_id(int(value) if name == "hour" and value == value else value, words) for value in rows[name]]
+        for name in features.names
+        for words in [vocabulary[vocabulary["feature"] == name].to_dict("records")]
+    ]
+    assert sorted(found.itertuples(index=False, name=None)) == sorted(zip(*expected, strict=True))
+    assert list(found.columns) == list(features.names)
+
+
+def test_constant_features_are_left_out_and_missing_ones_named(put, make_impressions, vocabulary, features):
+    table = put(make_impressions(50))
+    some = vocabulary[vocabulary["feature"] != "bank"]
+    assert list(encode_features(table, some, names=features.names).columns) == ["city", "hour", "spend", "orders"]
+    with pytest.raises(InputError, match="spend"):
+        encode_features(table.drop("spend"), vocabulary, names=features.names)
+
+
+def test_statistics_are_those_of_the_examples(put, make_impressions, vocabulary, funnel, features):
+    frames = {"train": make_impressions(300), "test": make_impressions(200, seed=1)}
+    tables = {
+        name: encode_examples(put(frame), vocabulary, funnel=funnel, features=features)
+        for name, frame in frames.items()
+    }
+    found = describe_dataset(tables, as_table(vocabulary), funnel)
+    assert found["split"].tolist() == ["train", "test"]
+    assert found["rows"].tolist() == [300, 200]
+    assert found["positive_click_%"].tolist() == [
+        pytest.approx(100 * frame["click"].mean()) for frame in frames.values()
+    ]
+    assert set(found["fields"]) == {5}
+    assert set(found["vocabulary_rows"]) == {len(vocabulary)}
+    assert set(found["tasks"]) == {4}

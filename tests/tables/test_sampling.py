@@ -1,0 +1,156 @@
+import hashlib
+import json
+import logging
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from aitm_kedro.errors import InputError
+from aitm_kedro.parameters import Funnel, Sampling
+from aitm_kedro.pipelines.preparation.nodes import downsample_negatives
+
+STEPS = ("click", "application", "approval", "activation")
+
+
+def reference_sample(frame: pd.DataFrame, rates: dict[str, float], seed: int) -> set[int]:
+    """Every positive and, segment by segment, the negatives of the lowest hash."""
+    kept = set(frame["impression_id"][frame["activation"] == 1])
+    for segment, rate in rates.items():
+        negatives = frame["impression_id"][(frame["activation"] == 0) & (frame["bank"] == segment)]
+        ordered = sorted(negatives, key=lambda key: hashlib.md5(f"{seed}:sampling:{key}".encode()).hexdigest())
+        kept |= set(ordered[: round(rate * len(ordered))])
+    return kept
+
+
+def rate_for(positives: int, negatives: int, share: float) -> float:
+    return min(1.0, positives * (1 - share) / share / negatives)
+
+
+@pytest.fixture
+def splits(make_impressions):
+    return make_impressions(4000, seed=1), make_impressions(1500, seed=2)
+
+
+@pytest.fixture
+def sample(put, funnel):
+    def run(train, valid, funnel=funnel, **parameters):
+        kept, kept_valid, report = downsample_negatives(put(train), put(valid), funnel, Sampling(**parameters))
+        return kept.to_pandas(), kept_valid.to_pandas(), report
+
+    return run
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+def test_one_rate_drawn_within_segments(sample, splits, seed):
+    train, valid = splits
+    kept, kept_valid, report = sample(train, valid, positive_share=0.2, seed=seed)
+    positives = train["activation"].sum()
+    rate = rate_for(positives, len(train) - positives, 0.2)
+    rates = dict.fromkeys(("north", "south", "tiny"), rate)
+    assert set(kept["impression_id"]) == reference_sample(train, rates, seed)
+    assert set(kept_valid["impression_id"]) == reference_sample(valid, rates, seed)
+    assert report["keep_rates"] == {"overall": pytest.approx(rate), "per_segment": None}
+    assert kept["activation"].mean() == pytest.approx(0.2, abs=1e-3)
+    pd.testing.assert_frame_equal(
+        kept.sort_values("impression_id", ignore_index=True),
+        train[train["impression_id"].isin(kept["impression_id"])].sort_values("impression_id", ignore_index=True),
+        check_dtype=False,
+    )
+
+
+def test_each_segment_to_lambda_by_itself(sample, splits):
+    train, valid = splits
+    train.loc[train["bank"] == "tiny", "activation"] = 0
+    rich = train["bank"] == "south"
+    train.loc[rich, list(STEPS)] = np.repeat((np.arange(rich.sum()) % 2 == 0)[:, None], 4, axis=1).astype(np.int8)
+    valid.loc[:9, "bank"] = "new"
+    kept, kept_valid, report = sample(train, valid, positive_share=0.2, per_segment=True)
+    count = {name: (part["activation"].sum(), (part["activation"] == 0).sum()) for name, part in train.groupby("bank")}
+    overall = rate_for(train["activation"].sum(), (train["activation"] == 0).sum(), 0.2)
+    rates = {"north": rate_for(*count["north"], 0.2), "south": 1.0, "tiny": overall, "new": overall}
+    assert report["keep_rates"] == {"overall": pytest.approx(overall), "per_segment": pytest.approx(rates)}
+    assert set(kept["impression_id"]) == reference_sample(train, rates, 0)
+    assert set(kept_valid["impression_id"]) == reference_sample(valid, rates, 0)
+
+
+def test_without_segment(sample, splits):
+    train, valid = splits
+    funnel = Funnel(steps=STEPS, main_steps=STEPS[2:])
+    kept, _, report = sample(train.drop(columns="bank"), valid.drop(columns="bank"), funnel=funnel, positive_share=0.2)
+    assert set(kept["impression_id"]) == reference_sample(
+        train.assign(bank="x"), {"x": report["keep_rates"]["overall"]}, 0
+    )
+    assert report["train"]["after"]["segments"] == {}
+
+
+def test_columns_may_have_any_name(sample, splits):
+    """Names that the queries use for themselves are free for columns of the source."""
+    train, valid = (frame.rename(columns={"bank": "segment", "city": "rows"}) for frame in splits)
+    funnel = Funnel(steps=STEPS, main_steps=STEPS[2:], segment="segment")
+    kept, _, report = sample(train, valid, funnel=funnel, positive_share=0.2)
+    expected = reference_sample(
+        splits[0], dict.fromkeys(("north", "south", "tiny"), report["keep_rates"]["overall"]), 0
+    )
+    assert set(kept["impression_id"]) == expected
+
+
+def test_null_segments_are_a_segment(sample, splits):
+    train, valid = splits
+    train.loc[:99, "bank"] = None
+    kept, _, report = sample(train, valid, positive_share=0.2)
+    assert report["train"]["before"]["segments"]["(none)"]["rows"] == 100
+    assert report["train"]["after"]["segments"]["(none)"]["rows"] == kept["bank"].isna().sum()
+
+
+def test_report_tells_what_happened_to_every_step_and_segment(sample, splits):
+    train, valid = splits
+    kept, kept_valid, report = sample(train, valid, positive_share=0.2)
+    assert json.loads(json.dumps(report)) == report
+    for name, before, after in (("train", train, kept), ("valid", valid, kept_valid)):
+        for when, frame in (("before", before), ("after", after)):
+            said = report[name][when]
+            assert said["rows"] == len(frame) == sum(part["rows"] for part in said["segments"].values())
+            for step in STEPS:
+                assert said["steps"][step] == {
+                    "positives": frame[step].sum(),
+                    "rate": pytest.approx(frame[step].mean()),
+                }
+                south = frame[frame["bank"] == "south"]
+                assert said["segments"]["south"]["steps"][step]["positives"] == south[step].sum()
+
+
+@pytest.mark.parametrize("share", [None, 0.001])
+def test_everything_is_kept(sample, splits, caplog, share):
+    """Without lambda in silence; where lambda is reached already with a warning."""
+    train, valid = splits
+    with caplog.at_level(logging.WARNING):
+        kept, kept_valid, report = sample(train, valid, positive_share=share)
+    assert (len(kept), len(kept_valid)) == (len(train), len(valid))
+    assert report["keep_rates"] == {"overall": 1.0, "per_segment": None}
+    assert ("is reached already" in caplog.text) == (share is not None)
+
+
+def test_no_negative_at_all_is_kept_as_it_is(sample, splits):
+    train, valid = splits
+    kept, _, _ = sample(train.assign(**dict.fromkeys(STEPS, 1)), valid)
+    assert len(kept) == len(train)
+
+
+def test_a_segment_may_lose_all_its_negatives(sample, splits):
+    train, valid = splits
+    train["activation"] = 0
+    train.loc[0, "activation"] = 1
+    kept, _, _ = sample(train, valid, positive_share=0.9, per_segment=False)
+    assert len(kept) == 1
+
+
+def test_bad_classes_end_in_a_sentence(sample, splits):
+    train, valid = splits
+    with pytest.raises(InputError, match="step 'approval' has no positives among the 4000 train"):
+        sample(train.assign(approval=0), valid)
+    with pytest.raises(InputError, match="none of the main steps"):
+        sample(train, valid.assign(approval=0, activation=0))
+    sample(train, valid.assign(activation=0))
+    with pytest.raises(InputError, match=r"funnel\.segment names 'bank'"):
+        sample(train.drop(columns="bank"), valid)
