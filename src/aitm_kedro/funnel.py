@@ -38,9 +38,7 @@ class Funnel(BaseModel):
         default_factory=dict,
         description="days after the step before in which a step counts; one entry a step if labels come from times",
     )
-    observed_until: datetime | None = Field(
-        None, description="end of the log; null: the time of its latest impression"
-    )
+    observed_until: datetime | None = Field(None, description="end of the log; null: the time of its latest impression")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

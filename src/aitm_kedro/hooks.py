@@ -5,8 +5,8 @@ import logging
 import os
 import platform
 import resource
-import sys
 import subprocess
+import sys
 import time
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -17,6 +17,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
+from pydantic import BaseModel
 
 from aitm_kedro.errors import InputError
 from aitm_kedro.parameters import TOP_LEVEL, forbid_leaks
@@ -54,7 +55,9 @@ class ProjectHooks:
         logger.info("%s: %.1f s, peak memory of the run so far %.2f GB", node.name, seconds, gigabytes)
 
     @hook_impl
-    def after_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+    def after_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]
+    ) -> None:
         """Save what this run was: parameters, versions of data and libraries, time and memory of each node."""
         catalog.save(
             "run_record",
@@ -64,7 +67,7 @@ class ProjectHooks:
                 "commit": git_commit(),
                 "libraries": library_versions(),
                 "machine": {"system": platform.platform(), "cores": os.cpu_count()},
-                "parameters": self._parameters,
+                "parameters": {key: as_plain(value) for key, value in self._parameters.items()},
                 "datasets": dataset_versions(pipeline, catalog),
                 "nodes": self._nodes,
             },
@@ -78,6 +81,11 @@ def forbid_unknown_keys(parameters: dict[str, Any]) -> None:
             close = difflib.get_close_matches(key, TOP_LEVEL, n=1)
             hint = f" Did you mean '{close[0]}'?" if close else f" Known keys: {', '.join(TOP_LEVEL)}."
             raise InputError(f"The parameters have an unknown key '{key}'.{hint}")
+
+
+def as_plain(value: Any) -> Any:
+    """A parameter, which Kedro may have made an object of already, as JSON can hold it."""
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
 
 
 def peak_memory() -> float:
@@ -106,7 +114,7 @@ def git_commit() -> str | None:
     return result.stdout.strip()
 
 
-def dataset_versions(pipeline: Pipeline, catalog: CatalogProtocol) -> dict[str, str]:
+def dataset_versions(pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> dict[str, str]:
     """Version of each versioned dataset that the run read or wrote."""
     versions = {}
     for name in sorted(pipeline.datasets()):

@@ -14,6 +14,7 @@ from aitm_kedro.errors import InputError
 from aitm_kedro.funnel import IMPRESSION_ID, Funnel, oracle_column
 
 __all__ = [
+    "TOP_LEVEL",
     "AITMOptions",
     "Evaluation",
     "Features",
@@ -25,7 +26,6 @@ __all__ = [
     "Reporting",
     "Sampling",
     "Split",
-    "TOP_LEVEL",
     "Tower",
     "Training",
     "VocabularyOptions",
@@ -215,7 +215,6 @@ TOP_LEVEL: dict[str, type[BaseModel]] = {
     "reporting": Reporting,
 }
 """Every key that may stand at the top of a parameters file, with the class that reads it."""
-
 
 
 def forbid_leaks(parameters: Mapping[str, Any]) -> None:

@@ -104,7 +104,8 @@ def write_with_little_room(kind, tmp_path, megabytes=1):
             "JSON": numbers.tolist(), "Text": "x" * 16_000_000, "Table": ibis.memtable({{"x": numbers}}),
             "SafetensorsWeights": Weights(tensors={{"w": numbers}}),
         }}["{kind}"]
-        dataset = getattr(datasets, "{kind}")(filepath="{tmp_path}/data", version=Version(None, "2024-01-02T00.00.00.000Z"))
+        version = Version(None, "2024-01-02T00.00.00.000Z")
+        dataset = getattr(datasets, "{kind}")(filepath="{tmp_path}/data", version=version)
         try:
             dataset.save(data)
         except DatasetError as error:
@@ -202,5 +203,3 @@ def test_a_killed_save_is_never_the_latest_version(tmp_path):
     assert latest.load() == {"run": 1}
     JSON(filepath=str(tmp_path / "r.json"), version=Version(None, "2024-01-03T00.00.00.000Z")).save({"run": 3})
     assert sorted(path.name[:10] for path in (tmp_path / "r.json").iterdir()) == ["2024-01-01", "2024-01-03"]
-
-

@@ -1,0 +1,1 @@
+"""The stages: wiring of library code into Kedro pipelines, one package a stage."""

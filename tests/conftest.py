@@ -1,0 +1,50 @@
+"""A project folder of its own for tests that run pipelines: the committed configuration, and no data yet."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def make_project(folder):
+    """Copy what a run needs; the source is the repository's."""
+    shutil.copytree(ROOT / "conf", folder / "conf", ignore=shutil.ignore_patterns("local"))
+    (folder / "conf/local").mkdir()
+    for name in ("pyproject.toml", ".telemetry"):
+        shutil.copy(ROOT / name, folder)
+    (folder / "src").symlink_to(ROOT / "src")
+    return folder
+
+
+def kedro(project, *arguments, check=True, **options):
+    """Run ``kedro`` in a process of its own."""
+    command = [sys.executable, "-m", "kedro", *arguments]
+    environment = os.environ | {"COLUMNS": "200"}
+    result = subprocess.run(
+        command, cwd=project, env=environment, capture_output=True, text=True, check=False, timeout=300, **options
+    )
+    assert not check or result.returncode == 0, result.stdout[-4000:] + result.stderr[-4000:]
+    return result
+
+
+def newest(project, path):
+    """The latest version of a versioned file under ``data/``."""
+    return max((project / "data").glob(f"{path}/*/{Path(path).name}"))
+
+
+@pytest.fixture
+def project(tmp_path):
+    return make_project(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """A project in which ``full`` has run on the test environment; not to be changed."""
+    folder = make_project(tmp_path_factory.mktemp("finished"))
+    kedro(folder, "run", "--pipeline=full", "--env=test")
+    return folder

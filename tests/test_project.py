@@ -1,0 +1,284 @@
+"""The project as its users meet it: whole runs, single stages, a table of one's own, bad input, and SIGKILL."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from click.testing import CliRunner
+from kedro.framework.startup import bootstrap_project
+
+from tests.conftest import kedro, make_project, newest
+
+KILLS = int(os.environ.get("AITM_KILLS", "2"))
+SCORES = "08_reporting/test/comparison.csv"
+
+
+@pytest.mark.end_to_end
+class TestFullRun:
+    def test_everything_is_where_the_readme_says(self, finished):
+        for name in ("funnel.png", "tsne.png", "transfer_weights.png", "learning_curves.png", "calibration.png"):
+            assert newest(finished, f"08_reporting/test/{name}").read_bytes().startswith(b"\x89PNG")
+        assert newest(finished, "06_models/test/aitm/seed0/weights.safetensors").stat().st_size > 1000
+        table = newest(finished, "08_reporting/test/comparison_table.md").read_text()
+        for row in ("aitm", "logistic (yardstick)", "oracle (ceiling: the truth)"):
+            assert f"| {row} |" in table
+
+    def test_every_raw_row_is_accounted_for(self, finished):
+        ingestion = json.loads(newest(finished, "08_reporting/test/ingestion_report.json").read_text())
+        labels = json.loads(newest(finished, "08_reporting/test/label_report.json").read_text())
+        assert ingestion["rows_in"] == ingestion["rows_out"] + sum(ingestion["rows_aside"].values())
+        assert labels["rows_in"] == ingestion["rows_out"]
+        parts = [
+            newest(finished, f"03_primary/test/{split}_impressions.parquet") for split in ("train", "valid", "test")
+        ]
+        assert sum(len(pd.read_parquet(part, columns=["impression_id"])) for part in parts) == labels["rows_out"]
+
+    def test_predictions_are_legal_probabilities_of_every_test_row(self, finished):
+        predictions = pd.read_parquet(newest(finished, "07_model_output/test/aitm/seed0/predictions.parquet"))
+        examples = pd.read_parquet(newest(finished, "05_model_input/test/test_examples.parquet"))
+        np.testing.assert_array_equal(predictions["impression_id"], examples["impression_id"])
+        values = predictions.drop(columns="impression_id").to_numpy()
+        assert np.isfinite(values).all()
+        assert ((values >= 0) & (values <= 1)).all()
+
+    def test_the_truth_is_the_ceiling_and_no_feature(self, finished):
+        scores = pd.read_csv(newest(finished, SCORES))
+        auc = scores[scores["metric"] == "auc"].set_index(["model", "step"])["value"]
+        for step in ("click", "application", "approval"):
+            assert auc["oracle", step] > max(auc["aitm", step], auc["logistic", step])
+        vocabulary = pd.read_parquet(newest(finished, "04_feature/test/vocabulary.parquet"))
+        assert not vocabulary["feature"].str.startswith("oracle").any()
+
+    def test_the_record_of_the_run_names_parameters_versions_and_times(self, finished):
+        record = json.loads(newest(finished, "08_reporting/test/run_record.json").read_text())
+        assert record["parameters"]["training"]["max_epochs"] == 2
+        assert record["libraries"]["torch"]
+        assert record["datasets"]["aitm.seed0.weights"]
+        assert record["nodes"]["ingest_impressions"]["seconds"] > 0
+
+    def test_single_stages_and_earlier_versions_run_again(self, finished, tmp_path):
+        project = make_project(tmp_path)
+        (project / "data").symlink_to(finished / "data")
+        weights = newest(finished, "06_models/test/aitm/seed0/weights.safetensors").parent.name
+        kedro(project, "run", "--pipelines=comparison", "--env=test")
+        kedro(
+            project,
+            "run",
+            "--env=test",
+            "--nodes=aitm.seed0.predict_test",
+            f"--load-versions=aitm.seed0.weights:{weights}",
+        )
+        kedro(project, "run", "--env=test", "--from-nodes=draw_tsne")
+        kedro(project, "run", "--env=test", "--namespaces=logistic.seed0", "--pipeline=modelling")
+
+    def test_without_an_environment_the_package_runs_as_a_module(self, finished):
+        command = [sys.executable, "-m", "aitm_kedro", "--pipeline=comparison", "--env=test"]
+        result = subprocess.run(command, cwd=finished, capture_output=True, text=True, timeout=120, check=False)
+        assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.end_to_end
+def test_a_run_killed_at_random_moments_starts_again_with_the_numbers_of_an_undisturbed_one(finished, project):
+    expected = newest(finished, SCORES).read_bytes()
+    moments = random.Random(int(os.environ.get("AITM_KILL_SEED", "0")))
+    command = [sys.executable, "-m", "kedro", "run", "--pipeline=full", "--env=test"]
+    for _ in range(KILLS):
+        process = subprocess.Popen(command, cwd=project, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(moments.uniform(2, 14))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        before = set((project / "data").glob(f"{SCORES}/*"))
+        kedro(project, "run", "--pipeline=full", "--env=test")
+        assert set((project / "data").glob(f"{SCORES}/*")) > before
+        assert newest(project, SCORES).read_bytes() == expected
+    leftovers = [path for path in (project / "data").rglob("*") if path.name.endswith((".tmp", ".part"))]
+    assert not leftovers
+
+
+# A table of one's own.
+
+
+def cascade(rows=6000, seed=0):
+    """A small three-step cascade of ratings, in order of time."""
+    rng = np.random.default_rng(seed)
+    user, item, age = rng.integers(40, size=rows), rng.integers(60, size=rows), rng.normal(35, 9, rows).round()
+    taste = rng.normal(size=40)[user] + rng.normal(size=60)[item] + (age - 35) / 20 + rng.normal(size=rows)
+    return pd.DataFrame(
+        {
+            "impression_id": np.arange(rows),
+            "impression_time": pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(rows), unit="min"),
+            "user": [f"u{u}" for u in user],
+            "item": [f"i{i}" for i in item],
+            "age": np.where(rng.random(rows) < 0.1, np.nan, age),
+            **{f"liked{k}": (taste > k - 3).astype("int8") for k in (3, 4, 5)},
+        }
+    )
+
+
+OWN = {
+    "catalog.yml": {
+        "raw_impressions": {
+            "type": "ibis.FileDataset",
+            "filepath": "data/01_raw/ratings.parquet",
+            "connection": "${globals:connection}",
+        }
+    },
+    "parameters.yml": {
+        "funnel": {"steps": ["liked3", "liked4", "liked5"], "main_steps": ["liked4", "liked5"]},
+        "features": {"categorical": ["user", "item"], "numeric": ["age"]},
+        "sampling": {"positive_share": None},
+        "training": {"batch_size": 500, "max_epochs": 1},
+        "logistic": {"inverse_l2": [0.1]},
+        "reporting": {"tsne_rows": 20, "transfer_rows": 40},
+    },
+}
+
+
+def own_project(project, table=None, catalog=None, **parameters):
+    """Add the environment ``mine`` to the project, as the README describes it."""
+    folder = project / "conf/mine"
+    folder.mkdir()
+    entry = OWN["catalog.yml"] | {"raw_impressions": OWN["catalog.yml"]["raw_impressions"] | (catalog or {})}
+    (folder / "catalog.yml").write_text(yaml.safe_dump(entry))
+    (folder / "parameters.yml").write_text(yaml.safe_dump(OWN["parameters.yml"] | parameters))
+    raw = project / "data/01_raw"
+    raw.mkdir(parents=True)
+    if table is not None:
+        table.to_parquet(raw / "ratings.parquet")
+        table.to_csv(raw / "ratings.csv", index=False)
+    return project
+
+
+def run_here(project, monkeypatch, *arguments):
+    """``kedro run`` in this process, which is faster than one of its own."""
+    monkeypatch.chdir(project)
+    bootstrap_project(project)
+    from aitm_kedro.cli import run
+
+    return CliRunner().invoke(run, ["--env=mine", *arguments])
+
+
+@pytest.mark.parametrize(
+    "catalog",
+    [
+        {},
+        {"type": "aitm_kedro.datasets.Table"},
+        {"filepath": "data/01_raw/ratings.csv", "file_format": "csv"},
+    ],
+    ids=["ibis", "table", "csv"],
+)
+def test_a_table_of_ones_own_needs_no_python(project, monkeypatch, catalog):
+    result = run_here(own_project(project, cascade(), catalog), monkeypatch, "--pipelines=full")
+    assert result.exit_code == 0, result.output
+    table = newest(project, "08_reporting/mine/comparison_table.md").read_text()
+    assert "| aitm |" in table
+    assert "oracle" not in table
+
+
+def spoil(column, row, value):
+    def change(table):
+        table = table.astype({column: object} if isinstance(value, str) else {column: float})
+        table.loc[row, column] = value
+        return table
+
+    return change
+
+
+def same_id(table):
+    table.loc[1, "impression_id"] = 0
+    table.loc[0, "liked3"], table.loc[1, "liked3"] = 0, 1
+    table.loc[[0, 1], ["liked4", "liked5"]] = 0
+    return table
+
+
+FEATURES = OWN["parameters.yml"]["features"]
+BAD = {
+    "a column that is not there": (
+        None,
+        {"features": {"categorical": ["user", "itme"], "numeric": ["age"]}},
+        "itme",
+    ),
+    "a step that is not there": (
+        None,
+        {"funnel": {"steps": ["liked3", "liked9"], "main_steps": ["liked9"]}},
+        "liked9",
+    ),
+    "a label of 2": (spoil("liked4", 7, 2), {}, "liked4"),
+    "an id with two answers": (same_id, {}, "different"),
+    "no positives": (lambda table: table.assign(liked5=0), {}, "liked5"),
+    "no scorable validation": (
+        lambda table: table.assign(
+            **{f"liked{k}": table[f"liked{k}"].where(~table.index.isin(range(3600, 4200)), 0) for k in (4, 5)}
+        ),
+        {},
+        "valid",
+    ),
+    "an empty split": (
+        None,
+        {"split": {"by": "dates", "valid_from": "2030-01-01", "test_from": "2031-01-01"}},
+        "valid",
+    ),
+    "lambda out of range": (None, {"sampling": {"positive_share": 1.5}}, "positive_share"),
+    "an unknown key": (None, {"trainig": {"max_epochs": 3}}, "Did you mean 'training'"),
+    "an unknown key inside": (None, {"training": {"epochs": 3}}, "epochs"),
+    "a feature that is a label": (None, {"features": {"categorical": ["user", "liked3"]}}, "liked3"),
+    "a feature that is the truth": (
+        lambda table: table.assign(oracle_liked3=0.5),
+        {"features": {"categorical": ["user"], "numeric": ["oracle_liked3"]}},
+        "oracle",
+    ),
+    "a feature that is all null": (lambda table: table.assign(age=np.nan), {}, "age"),
+    "main steps of another funnel": (
+        None,
+        {"funnel": {"steps": ["liked3"], "main_steps": ["approval"]}},
+        "approval",
+    ),
+    "a device that is not there": (None, {"training": {"device": "mps"}}, "mps"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_ends_in_a_sentence(project, monkeypatch, case):
+    change, parameters, word = BAD[case]
+    table = cascade() if change is None else change(cascade())
+    before = table.copy()
+    result = run_here(own_project(project, table, **parameters), monkeypatch, "--pipelines=full")
+    assert result.exit_code == 1, result.output
+    assert isinstance(result.exception, SystemExit), result.exception
+    message = result.output[result.output.rindex("Error: ") :]
+    assert word in message
+    assert "Traceback" not in message
+    pd.testing.assert_frame_equal(pd.read_parquet(project / "data/01_raw/ratings.parquet"), before)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"these are no columns", "cut"])
+def test_a_raw_file_that_is_missing_or_broken_ends_in_a_sentence(project, monkeypatch, content):
+    own_project(project, cascade() if content == "cut" else None, {"type": "aitm_kedro.datasets.Table"})
+    path = project / "data/01_raw/ratings.parquet"
+    if content == "cut":
+        path.write_bytes(path.read_bytes()[:-100])
+    elif content is not None:
+        path.write_bytes(content)
+    result = run_here(project, monkeypatch, "--pipelines=ingestion")
+    assert result.exit_code == 1
+    assert "ratings.parquet" in result.output
+    assert "There is no file" in result.output or "cannot be read" in result.output
+
+
+def test_corrupted_weights_end_in_a_sentence(project, monkeypatch):
+    own_project(project, cascade())
+    assert run_here(project, monkeypatch, "--pipelines=full").exit_code == 0
+    weights = newest(project, "06_models/mine/aitm/seed0/weights.safetensors")
+    weights.write_bytes(weights.read_bytes()[:1000])
+    result = run_here(project, monkeypatch, "--nodes=aitm.seed0.predict_test")
+    assert result.exit_code == 1
+    assert "cannot be read" in result.output
+    assert "--load-versions" in result.output
