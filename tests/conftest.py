@@ -12,12 +12,12 @@ ROOT = Path(__file__).parents[1]
 
 
 def make_project(folder):
-    """Copy what a run needs; the source is the repository's."""
+    """Copy what a run needs; the package is the installed one."""
     shutil.copytree(ROOT / "conf", folder / "conf", ignore=shutil.ignore_patterns("local"))
     (folder / "conf/local").mkdir()
     for name in ("pyproject.toml", ".telemetry"):
         shutil.copy(ROOT / name, folder)
-    (folder / "src").symlink_to(ROOT / "src")
+    (folder / "src").mkdir()
     return folder
 
 

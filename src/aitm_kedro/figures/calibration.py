@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from aitm_kedro.figures.style import (
     BLUE,
@@ -51,7 +52,7 @@ def _draw_step(axes: Axes, table: pd.DataFrame, *, step: str) -> None:
         say(axes, f"'{step}' never happened in test")
         return
     tidy_axes(axes)
-    low, high = positive.min() / 2, min(positive.max() * 2, 1)
+    low, high = 10.0 ** np.floor(np.log10(positive.min() / 1.5)), 10.0 ** np.ceil(np.log10(positive.max()))
     axes.plot([low, high], [low, high], color=GREY, linewidth=1, linestyle=":")
     for kind, (colour, marker, label) in _LOOKS.items():
         bins = table[table["kind"] == kind].sort_values("predicted")
@@ -59,8 +60,10 @@ def _draw_step(axes: Axes, table: pd.DataFrame, *, step: str) -> None:
         axes.plot(bins["predicted"][seen], bins["observed"][seen], color=colour, marker=marker, markersize=4,
                   linewidth=1, label=label)  # fmt: skip
         empty = bins["predicted"][~seen].clip(low)
-        axes.plot(empty, np.full(len(empty), low), color=colour, marker=marker, markersize=4, linestyle="none",
-                  fillstyle="none", clip_on=False)  # fmt: skip
+        if len(empty):  # an unclipped line without points would upset the layout
+            axes.plot(empty, np.full(len(empty), low), color=colour, marker=marker, markersize=4, linestyle="none",
+                      fillstyle="none", clip_on=False)  # fmt: skip
     axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high))
-    axes.tick_params(which="minor", labelsize=SMALL, labelbottom=False, labelleft=False)
+    for axis in (axes.xaxis, axes.yaxis):  # within a single decade matplotlib would label each minor tick
+        axis.set_minor_formatter(NullFormatter())
     label_axes(axes, title=step, x="mean predicted probability", y="share that happened")
