@@ -241,6 +241,11 @@ BAD = {
         {"funnel": {"steps": ["liked3"], "main_steps": ["approval"]}},
         "approval",
     ),
+    "a window without end": (
+        None,
+        {"funnel": {**OWN["parameters.yml"]["funnel"], "windows": {"liked3": float("nan")}}},
+        "window",
+    ),
     "a device that is not there": (None, {"training": {"device": "mps"}}, "mps"),
 }
 
@@ -271,6 +276,47 @@ def test_a_raw_file_that_is_missing_or_broken_ends_in_a_sentence(project, monkey
     assert result.exit_code == 1
     assert "ratings.parquet" in result.output
     assert "There is no file" in result.output or "cannot be read" in result.output
+
+
+@pytest.mark.parametrize(
+    ("catalog", "word"),
+    [
+        ({"type": "aitm_kedro.datasets.Table", "connection": {"backend": "duckdb"}}, "globals:connection"),
+        ({"type": "pandas.ParquetDataset", "connection": None}, "aitm_kedro.datasets.Table"),
+    ],
+)
+def test_a_source_in_another_engine_ends_in_a_sentence(project, monkeypatch, catalog, word):
+    own_project(project, cascade(), catalog)
+    if catalog["connection"] is None:
+        path = project / "conf/mine/catalog.yml"
+        path.write_text(path.read_text().replace("connection: null", ""))
+    result = run_here(project, monkeypatch, "--pipelines=ingestion")
+    assert result.exit_code == 1
+    assert word in result.output
+
+
+def test_a_csv_that_changes_its_mind_far_down_ends_in_a_sentence(project, monkeypatch):
+    table = pd.concat([cascade()] * 5, ignore_index=True).assign(impression_id=range(30_000))
+    table["age"] = table["age"].astype(object)
+    table.loc[29_000, "age"] = "old"
+    own_project(project, table=None, catalog={"filepath": "data/01_raw/ratings.csv", "file_format": "csv"})
+    table.to_csv(project / "data/01_raw/ratings.csv", index=False)
+    result = run_here(project, monkeypatch, "--pipelines=ingestion")
+    assert result.exit_code == 1
+    message = result.output[result.output.rindex("Error: ") :]
+    assert "ratings.csv" in message
+    assert "old" in message
+
+
+def test_examples_of_other_steps_end_in_a_sentence(project, monkeypatch):
+    own_project(project, cascade())
+    assert run_here(project, monkeypatch, "--pipelines=full").exit_code == 0
+    parameters = OWN["parameters.yml"] | {"funnel": {"steps": ["liked3", "loved"], "main_steps": ["loved"]}}
+    (project / "conf/mine/parameters.yml").write_text(yaml.safe_dump(parameters))
+    result = run_here(project, monkeypatch, "--pipelines=modelling")
+    assert result.exit_code == 1
+    assert "loved" in result.output
+    assert "preparation" in result.output
 
 
 def test_corrupted_weights_end_in_a_sentence(project, monkeypatch):

@@ -7,13 +7,18 @@ import traceback
 from typing import Any
 
 import click
+import duckdb
+import pyarrow as pa
+from kedro.config import MissingConfigException
 from kedro.framework.cli import project
 from kedro.io import DatasetError
 from kedro.validation.exceptions import ParameterValidationError
 
 from aitm_kedro.errors import InputError
 
-MENDABLE = (InputError, DatasetError, ParameterValidationError)
+MENDABLE = (InputError, DatasetError, ParameterValidationError, MissingConfigException)
+ENGINE = (duckdb.Error, pa.ArrowException)
+"""What the engines raise when rows are computed: a value deep in the file that has another type, a damaged page."""
 
 
 class _PlainErrors(click.Command):
@@ -22,11 +27,14 @@ class _PlainErrors(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except MENDABLE as error:
+        except (*MENDABLE, *ENGINE) as error:
             if os.environ.get("AITM_TRACEBACK"):
                 traceback.print_exc()
             logging.getLogger(__name__).debug("The run failed.", exc_info=error)
-            raise click.ClickException(f"{error}\n(AITM_TRACEBACK=1 shows where in the code.)") from None
+            sentence = str(error)
+            if isinstance(error, ENGINE):
+                sentence = f"The data could not be read or computed. The engine says: {sentence}"
+            raise click.ClickException(f"{sentence}\n(AITM_TRACEBACK=1 shows where in the code.)") from None
 
 
 @click.group(name="aitm-kedro")

@@ -73,10 +73,19 @@ def check_fits(weights: Weights, examples: Examples) -> None:
                 f"the model '{description.model}' was trained with the {what} {list(trained)} but the examples have "
                 f"{list(given)}; run preparation and modelling again"
             )
+    check_ids(examples, description.vocabulary_sizes)
+
+
+def check_ids(examples: Examples, vocabulary_sizes: Sequence[int]) -> None:
+    """Make sure that every id is one of its field: all fields share one table, so a stray id would read another's row.
+
+    Raises:
+        InputError: examples and vocabulary are of different runs.
+    """
     largest = examples.ids.max(axis=0, initial=0)
-    for field, size, found in zip(description.fields, description.vocabulary_sizes, largest, strict=True):
+    for field, size, found in zip(examples.fields, vocabulary_sizes, largest, strict=True):
         if found >= size:
             raise InputError(
-                f"the examples have id {found} of '{field}' but the model '{description.model}' was trained with "
-                f"{size} ids; run preparation and modelling again"
+                f"the examples have id {found} of '{field}', whose vocabulary has {size} ids; they come from "
+                "different runs: run preparation and modelling again"
             )

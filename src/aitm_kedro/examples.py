@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow.dataset as ds
 
+from aitm_kedro.errors import InputError
 from aitm_kedro.funnel import IMPRESSION_ID, SEGMENT
 
 # N = examples, F = fields, T = steps
@@ -39,6 +40,9 @@ def read_examples(table: ds.Dataset, *, fields: Sequence[str], steps: Sequence[s
     """Read an encoded table into arrays, one batch of rows at a time.
 
     Memory is that of the arrays plus one batch. Row order is that of the file.
+
+    Raises:
+        InputError: a field or step is not in the table.
     """
     rows = table.count_rows()
     has_segment = SEGMENT in table.schema.names
@@ -47,6 +51,12 @@ def read_examples(table: ds.Dataset, *, fields: Sequence[str], steps: Sequence[s
     impression_id: list[np.ndarray] = []
     segment: list[np.ndarray] = []
     columns = [IMPRESSION_ID, *fields, *steps] + [SEGMENT] * has_segment
+    missing = [name for name in columns if name not in table.schema.names]
+    if missing:
+        raise InputError(
+            f"The encoded examples have no column {missing}: they were made for other steps or features. "
+            "Run preparation and modelling again."
+        )
     start = 0
     for batch in table.to_batches(columns=columns, batch_size=131_072):
         stop = start + batch.num_rows

@@ -4,6 +4,7 @@ The order of ``Funnel.steps`` is the only place where the order of the steps is 
 metrics and figures all follow it.
 """
 
+import math
 from datetime import datetime
 from typing import Self
 
@@ -51,8 +52,11 @@ class Funnel(BaseModel):
         if len(set(self.main_steps)) != len(self.main_steps):
             raise ValueError(f"funnel.main_steps names a step twice: {list(self.main_steps)}")
         for step, days in self.windows.items():
-            if days <= 0:
+            if not 0 < days < math.inf:
                 raise ValueError(f"funnel.windows.{step} is {days}; a window is a positive number of days")
+        reserved = sorted({"impression", "rows", "segment"} & set(self.steps))
+        if reserved:
+            raise ValueError(f"funnel.steps names {reserved}, which mean something else here; use another name")
         return self
 
     @property

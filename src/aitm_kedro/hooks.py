@@ -10,6 +10,7 @@ import sys
 import time
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from kedro.framework.context import KedroContext
@@ -33,13 +34,20 @@ class ProjectHooks:
         self._started: dict[str, float] = {}
         self._nodes: dict[str, dict[str, float]] = {}
         self._parameters: dict[str, Any] = {}
+        self._project = Path()
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Refuse keys that nobody reads, and keys that contradict each other, before anything runs."""
+        self._project = context.project_path
         self._parameters = dict(context.params)
         forbid_unknown_keys(self._parameters)
         forbid_leaks(self._parameters)
+
+    @hook_impl
+    def before_pipeline_run(self) -> None:
+        """Begin a record of its own for each run of this process."""
+        self._nodes = {}
 
     @hook_impl
     def before_node_run(self, node: Node) -> None:
@@ -64,7 +72,7 @@ class ProjectHooks:
             {
                 "finished": datetime.now(UTC).isoformat(timespec="seconds"),
                 "run": {key: value for key, value in run_params.items() if value and key != "runtime_params"},
-                "commit": git_commit(),
+                "commit": git_commit(self._project),
                 "libraries": library_versions(),
                 "machine": {"system": platform.platform(), "cores": os.cpu_count()},
                 "parameters": {key: as_plain(value) for key, value in self._parameters.items()},
@@ -105,10 +113,11 @@ def library_versions() -> dict[str, str]:
     return found
 
 
-def git_commit() -> str | None:
+def git_commit(project: Path) -> str | None:
     """Commit of the project's working tree, or None outside of git."""
     try:
-        result = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=True)
+        command = ["git", "describe", "--always", "--dirty"]
+        result = subprocess.run(command, cwd=project, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return None
     return result.stdout.strip()

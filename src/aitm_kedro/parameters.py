@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, model_validator
 
 from aitm_kedro.errors import InputError
 from aitm_kedro.funnel import IMPRESSION_ID, Funnel, oracle_column
@@ -35,7 +35,7 @@ __all__ = [
 class Parameters(BaseModel):
     """Base of all parameter classes: unknown keys are errors, values never change after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Features(Parameters):
@@ -107,6 +107,8 @@ class Split(Parameters):
         if self.by == "dates":
             if self.valid_from is None or self.test_from is None:
                 raise ValueError("split.by is 'dates'; set split.valid_from and split.test_from")
+            if (self.valid_from.tzinfo is None) != (self.test_from.tzinfo is None):
+                raise ValueError("one of split.valid_from and split.test_from has a time zone; give both one, or none")
             if self.valid_from >= self.test_from:
                 raise ValueError(f"split.valid_from {self.valid_from} is not before split.test_from {self.test_from}")
         if self.by == "column" and self.column is None:
@@ -180,7 +182,9 @@ class AITMOptions(Parameters):
 class LogisticOptions(Parameters):
     """One-hot logistic regression, the yardstick."""
 
-    inverse_l2: tuple[float, ...] = Field((0.03, 0.1, 0.3, 1.0), min_length=1, description="C; validation chooses")
+    inverse_l2: tuple[PositiveFloat, ...] = Field(
+        (0.03, 0.1, 0.3, 1.0), min_length=1, description="C; validation chooses"
+    )
     max_iterations: int = Field(200, ge=1)
 
 

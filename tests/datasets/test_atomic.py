@@ -140,7 +140,7 @@ def test_a_table_has_an_ibis_and_an_arrow_face(tmp_path):
     assert arrow.load().count_rows() == 5
     assert arrow.exists()
     with pytest.raises(DatasetError, match="only loads"):
-        arrow.save(None)
+        arrow.save(frame())
 
 
 def test_previews_read_the_first_rows_as_text(tmp_path):

@@ -13,7 +13,7 @@ from scipy import sparse
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from aitm_kedro.description import Description, check_fits, describe
+from aitm_kedro.description import Description, check_fits, check_ids, describe
 from aitm_kedro.errors import InputError
 from aitm_kedro.evaluation.auc import auc
 from aitm_kedro.examples import Examples
@@ -67,6 +67,8 @@ def train_logistic(
         InputError: a step has a single class in train.
     """
     _check_classes(train)
+    for examples in (train, valid):
+        check_ids(examples, vocabulary_sizes)
     start = perf_counter()
     x, x_valid = one_hot(train.ids, vocabulary_sizes), one_hot(valid.ids, vocabulary_sizes)
 
@@ -75,7 +77,7 @@ def train_logistic(
         logger.info("logistic, %s: validation AUC by C %s", train.steps[t], fitted.aucs)
         return fitted
 
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:  # sparse products run outside the interpreter's lock
+    with ThreadPoolExecutor(max_workers=_cores()) as pool:  # sparse products run outside the interpreter's lock
         fits = list(pool.map(fit, range(len(train.steps))))
     seconds = perf_counter() - start
     description = describe(
@@ -99,6 +101,11 @@ def train_logistic(
         "valid_rows": len(valid),
     }
     return Weights(tensors=tensors, metadata=description.to_metadata()), history
+
+
+def _cores() -> int:
+    """Cores that this process may use, which can be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def predict_with_logistic(weights: Weights, examples: Examples) -> np.ndarray:

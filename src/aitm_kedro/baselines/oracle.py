@@ -44,3 +44,21 @@ def align_truth(
             "again"
         )
     return truth
+
+
+def differing_steps(truth: np.ndarray, labels: np.ndarray, *, steps: Sequence[str]) -> list[str]:
+    """Steps whose true probabilities cannot be those of the labels, by their sums.
+
+    Args:
+        truth: probabilities [N, T].
+        labels: 0/1 [N, T].
+        steps: the T steps.
+
+    Returns:
+        Steps where expected and counted positives are more than 10 % and six standard errors apart: other windows or
+        policies than the source's, not bad luck.
+    """
+    expected, counted = truth.sum(axis=0, dtype=np.float64), labels.sum(axis=0, dtype=np.float64)
+    error = np.sqrt((truth * (1 - truth)).sum(axis=0, dtype=np.float64))
+    apart = np.abs(counted - expected)
+    return [step for t, step in enumerate(steps) if apart[t] > 6 * error[t] and apart[t] > 0.1 * expected[t]]

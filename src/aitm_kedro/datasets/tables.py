@@ -39,6 +39,19 @@ class Table(Atomic, FileDataset):
                 f"({_first_line(error)})"
             ) from error
 
+    def save(self, data: ir.Table) -> None:
+        """Compute the table and write it, whole or not at all.
+
+        Raises:
+            DatasetError: if the table lives in another engine, or cannot be written.
+        """
+        if any(backend is not self.connection for backend in data._find_backends()[0]):
+            raise DatasetError(
+                f"'{self._filepath}' is computed from a table of another engine. In the catalog, give raw_impressions "
+                "the connection of all tables: 'connection: ${globals:connection}'."
+            )
+        super().save(data)
+
     def preview(self, nrows: int = 10) -> TablePreview:
         """Return the first rows for Kedro-Viz, without reading the rest."""
         if self._file_format == "parquet" and self._is_local():

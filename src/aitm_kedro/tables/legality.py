@@ -122,11 +122,13 @@ def _increases(table: ir.Table, funnel: Funnel) -> dict[str, ir.Value]:
 
 
 def _goes_back(table: ir.Table, funnel: Funnel) -> dict[str, ir.Value]:
-    """For each step, whether its time is earlier than that of the step before; never without times."""
-    columns = [IMPRESSION_TIME, *(time_column(step) for step in funnel.steps)]
-    if any(name not in table.columns for name in columns):
-        return dict.fromkeys(funnel.steps, ibis.literal(False))
-    return {
-        step: (table[after] < table[before]).fill_null(False)
-        for step, before, after in zip(funnel.steps, columns, columns[1:], strict=False)
-    }
+    """For each step, whether its time is earlier than the one before, of the times that the source has."""
+    marks: dict[str, ir.Value] = dict.fromkeys(funnel.steps, ibis.literal(False))
+    before = IMPRESSION_TIME if IMPRESSION_TIME in table.columns else None
+    for step in funnel.steps:
+        after = time_column(step)
+        if after in table.columns:
+            if before is not None:
+                marks[step] = (table[after] < table[before]).fill_null(False)
+            before = after
+    return marks

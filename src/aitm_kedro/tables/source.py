@@ -51,8 +51,9 @@ def read_source(raw: ir.Table, *, funnel: Funnel, features: Features, split: Spl
     check_features(raw, features, funnel)
     labels_from = find_labels(raw.columns, funnel, ingestion.labels_from)
     labels = funnel.steps if labels_from == "columns" else ()
-    events = tuple(time_column(step) for step in funnel.steps) if labels_from == "times" else ()
-    times = [name for name in (IMPRESSION_TIME, *events) if name in raw.columns]
+    moments = tuple(time_column(step) for step in funnel.steps)
+    events = moments if labels_from == "times" else ()
+    times = [name for name in (IMPRESSION_TIME, *moments) if name in raw.columns]
     oracle = _find_oracle(raw.columns, funnel)
     plain = _find_plain(raw, funnel, features, split)
     _check_present(raw.columns, [IMPRESSION_ID], "it names each impression")

@@ -11,7 +11,7 @@ SECONDS_BETWEEN = 5.0
 class Progress:
     """Counts rows and logs speed, time left and the metric that decides, every few seconds.
 
-    Time spent outside ``rows`` (validation) does not count for the speed.
+    Only the time from ``resume`` to ``advance`` counts for the speed, not that of validation.
 
     Args:
         rows_per_epoch: rows of train.

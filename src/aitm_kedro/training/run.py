@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from aitm_kedro.description import check_fits, describe
+from aitm_kedro.description import check_fits, check_ids, describe
 from aitm_kedro.examples import Examples
 from aitm_kedro.parameters import Parameters, Training
 from aitm_kedro.training.checkpoint import build, restore, to_weights
@@ -51,6 +51,8 @@ def train_network(
         InputError: see ``training.loop.fit``.
     """
     choose_device(training.device)  # complains before anything is built
+    for examples in (train, valid):
+        check_ids(examples, vocabulary_sizes)
     torch.manual_seed(seed)
     description = describe(
         name, options=options, steps=train.steps, fields=train.fields, vocabulary_sizes=vocabulary_sizes

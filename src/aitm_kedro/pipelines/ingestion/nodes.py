@@ -24,6 +24,11 @@ def ingest_impressions(
     Returns:
         impressions, oracle, ingestion_report.
     """
+    if not isinstance(raw, ir.Table):
+        raise InputError(
+            f"raw_impressions is loaded as {type(raw).__name__}, but the stages work on Ibis tables; in the catalog, "
+            "give it the type 'aitm_kedro.datasets.Table' (or ibis.FileDataset)"
+        )
     source = read_source(raw, funnel=funnel, features=features, split=split, ingestion=ingestion)
     unique = deduplicate(source.table, outcomes=source.outcomes)
     if source.labels_from == "times":
@@ -53,7 +58,7 @@ def _report(source: Source, unique: Deduplicated, funnel: Funnel, *, immature: i
         "rows_out": source.rows - sum(aside.values()),
         "rows_aside": aside,
         "labels_from": source.labels_from,
-        "windows_days": dict(funnel.windows),
+        "windows_days": dict(funnel.windows) if source.labels_from == "times" else None,
         **{name: moment.isoformat(sep=" ") if moment else None for name, moment in times.items()},
     }
     if report["rows_out"] == 0:
@@ -65,6 +70,10 @@ def _report(source: Source, unique: Deduplicated, funnel: Funnel, *, immature: i
                 if source.labels_from == "times"
                 else f"each has a null among {list(funnel.steps)}; use rows whose outcome is known"
             )
+        )
+    if funnel.windows and source.labels_from == "columns":
+        logger.warning(
+            "Labels come from columns, so funnel.windows is not used: a null label says what is not known yet"
         )
     logger.info("Ingested %d of %d rows, aside: %s", report["rows_out"], source.rows, aside)
     return report

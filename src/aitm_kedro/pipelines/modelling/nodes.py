@@ -1,5 +1,6 @@
 """Nodes of modelling."""
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -8,7 +9,7 @@ import pandas as pd
 import pyarrow.dataset as ds
 
 from aitm_kedro.baselines import logistic
-from aitm_kedro.baselines.oracle import align_truth
+from aitm_kedro.baselines.oracle import align_truth, differing_steps
 from aitm_kedro.description import Description
 from aitm_kedro.errors import InputError
 from aitm_kedro.evaluation.correction import correct, row_keep_rates
@@ -18,6 +19,8 @@ from aitm_kedro.funnel import IMPRESSION_ID
 from aitm_kedro.parameters import Evaluation, Funnel, LogisticOptions, Parameters, Training
 from aitm_kedro.training import run
 from aitm_kedro.weights import Weights
+
+logger = logging.getLogger(__name__)
 
 
 def train_network(
@@ -110,6 +113,12 @@ def evaluate_oracle(
     truth = align_truth(oracle.to_batches(), examples.impression_id, steps=funnel.steps)
     if truth is None:
         return {"model": "oracle", "seed": None, "note": "no truth is known for this source", "steps": {}}
+    for step in differing_steps(truth, examples.labels, steps=funnel.steps):
+        logger.warning(
+            "The truth of '%s' is not of these labels: their rates differ by far more than chance allows. The source "
+            "knows the truth for its own windows; with other funnel.windows or labels.policy it is no ceiling.",
+            step,
+        )
     return {"model": "oracle", "seed": None} | evaluate_predictions(
         examples.labels, truth, truth, steps=funnel.steps, segment=examples.segment, options=evaluation
     )
