@@ -77,6 +77,8 @@ class TestFullRun:
             f"--load-versions=aitm.seed0.weights:{weights}",
         )
         kedro(project, "run", "--env=test", "--from-nodes=draw_tsne")
+        kedro(project, "run", "--env=test", "--from-nodes=aitm.seed0.train")
+        kedro(project, "run", "--env=test", "--pipeline=preparation")
         kedro(project, "run", "--env=test", "--namespaces=logistic.seed0", "--pipeline=modelling")
 
     def test_without_an_environment_the_package_runs_as_a_module(self, finished):
