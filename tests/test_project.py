@@ -185,6 +185,15 @@ def test_a_table_of_ones_own_needs_no_python(project, monkeypatch, catalog):
     assert "oracle" not in table
 
 
+def test_a_funnel_of_one_step_and_one_segment_column_runs_to_the_end(project, monkeypatch):
+    funnel = {"steps": ["liked4"], "main_steps": ["liked4"], "segment": "item"}
+    own_project(project, cascade(), funnel=funnel, sampling={"positive_share": 0.5, "per_segment": True})
+    result = run_here(project, monkeypatch, "--pipelines=full")
+    assert result.exit_code == 0, result.output
+    metrics = json.loads(newest(project, "07_model_output/mine/aitm/seed0/metrics.json").read_text())
+    assert len(metrics["segments"]) == 60
+
+
 def spoil(column, row, value):
     def change(table):
         table = table.astype({column: object} if isinstance(value, str) else {column: float})
