@@ -1,7 +1,6 @@
 """Logistic regression on one-hot ids, one model a step: the yardstick that every table carries."""
 
 import logging
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate
@@ -17,6 +16,7 @@ from aitm_kedro.description import Description, check_fits, check_ids, describe
 from aitm_kedro.errors import InputError
 from aitm_kedro.evaluation.auc import auc
 from aitm_kedro.examples import Examples
+from aitm_kedro.machine import cores
 from aitm_kedro.parameters import LogisticOptions
 from aitm_kedro.weights import Weights
 
@@ -77,7 +77,7 @@ def train_logistic(
         logger.info("logistic, %s: validation AUC by C %s", train.steps[t], fitted.aucs)
         return fitted
 
-    with ThreadPoolExecutor(max_workers=_cores()) as pool:  # sparse products run outside the interpreter's lock
+    with ThreadPoolExecutor(max_workers=cores()) as pool:  # sparse products run outside the interpreter's lock
         fits = list(pool.map(fit, range(len(train.steps))))
     seconds = perf_counter() - start
     description = describe(
@@ -101,11 +101,6 @@ def train_logistic(
         "valid_rows": len(valid),
     }
     return Weights(tensors=tensors, metadata=description.to_metadata()), history
-
-
-def _cores() -> int:
-    """Cores that this process may use, which can be fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def predict_with_logistic(weights: Weights, examples: Examples) -> np.ndarray:

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from aitm_kedro.errors import InputError
 from aitm_kedro.funnel import IMPRESSION_ID, IMPRESSION_TIME, time_column
+from aitm_kedro.machine import cores
 from aitm_kedro.simulation import story
 from aitm_kedro.simulation.chunks import Log
 from aitm_kedro.simulation.population import CATEGORICAL, NUMERIC
@@ -64,17 +65,13 @@ def ensure_log(folder: Path, settings: Settings, *, workers: int | None = None) 
         with _alone(folder):
             if not path.exists():
                 _remove_leftovers(folder)
-                _write(path, Log.of(settings), workers or _cores())
+                _write(path, Log.of(settings), workers or cores())
     except OSError as error:
         reason = (error.strerror or str(error)).rpartition("] ")[2]  # Arrow's words end with "[errno 28] No space ..."
         raise InputError(
             f"the simulated log cannot be written to {path}: {reason}; make room or choose another filepath"
         ) from error
     return path
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextlib.contextmanager
