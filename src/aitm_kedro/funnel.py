@@ -27,6 +27,11 @@ def oracle_column(step: str) -> str:
     return f"oracle_{step}"
 
 
+def value_column(feature: str) -> str:
+    """Name of the column that holds the value of a numeric feature, beside its bin, among encoded examples."""
+    return f"_value_{feature}"
+
+
 class Funnel(BaseModel):
     """The ordered steps after the impression (paper, section 4.1: y_1 >= y_2 >= ... >= y_T)."""
 

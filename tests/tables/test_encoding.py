@@ -40,6 +40,7 @@ def test_agrees_with_looking_up(put, make_impressions, vocabulary, funnel, featu
         "_segment": "string",
         **dict.fromkeys(STEPS, "int8"),
         **dict.fromkeys(features.names, "int32"),
+        **{f"_value_{name}": "float32" for name in features.numeric},
     }
     found = found.to_pandas()
     expected = frame.sort_values(["impression_time", "impression_id"])
@@ -50,6 +51,8 @@ def test_agrees_with_looking_up(put, make_impressions, vocabulary, funnel, featu
     for name in features.names:
         words = vocabulary[vocabulary["feature"] == name].to_dict("records")
         assert found[name].tolist() == [reference_id(value, words) for value in expected[name]]
+    for name in features.numeric:
+        np.testing.assert_array_equal(found[f"_value_{name}"], expected[name].astype("float32"))
 
 
 def test_saved_table_and_frame_encode_alike(put, make_impressions, vocabulary, funnel, features):
