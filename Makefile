@@ -7,7 +7,7 @@ TORCH := 2.13.0
 KEDRO_RUN = $(BIN)/kedro run
 
 .DEFAULT_GOAL := help
-.PHONY: help setup full test test-fast lint format types contracts check viz package bench-training ledger \
+.PHONY: help setup full benchmark test test-fast lint format types contracts check viz package bench-training ledger \
 	lock clean
 
 help: ## this list
@@ -23,6 +23,11 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	@touch $@
+
+benchmark: ENV := industrial
+benchmark: $(READY) ## every model with five seeds: kedro run --pipeline=benchmark (ENV=base for the smaller log)
+	$(KEDRO_RUN) --pipelines=ingestion,preparation --only-missing-outputs --env=$(ENV)
+	$(KEDRO_RUN) --pipeline=benchmark --env=$(ENV)
 
 full: $(READY) ## the whole project: kedro run --pipeline=full (ENV=test|industrial|yours for other data)
 	$(KEDRO_RUN) --pipeline=full $(if $(filter-out base,$(ENV)),--env=$(ENV))

@@ -28,7 +28,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from aitm_kedro.examples import Examples, read_examples
 from aitm_kedro.funnel import IMPRESSION_ID
 from aitm_kedro.models import build_model
-from aitm_kedro.parameters import AITMOptions, Training
+from aitm_kedro.models.aitm import AITMOptions
+from aitm_kedro.parameters import Training
 from aitm_kedro.training.devices import keep_freed_memory
 from aitm_kedro.training.loop import fit
 

@@ -4,8 +4,8 @@ import pytest
 from kedro.framework.project import configure_project, pipelines, settings
 from kedro.io import DataCatalog
 
+from aitm_kedro.configuration import TOP_LEVEL
 from aitm_kedro.datasets import SimulatedFunnel
-from aitm_kedro.parameters import TOP_LEVEL
 from tests.conftest import ROOT
 
 ENVIRONMENTS = sorted(path.name for path in (ROOT / "conf").iterdir() if path.is_dir() and path.name != "local")

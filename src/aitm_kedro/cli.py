@@ -1,4 +1,8 @@
-"""``kedro run``, with one difference: an error that a person can mend is shown as a sentence, not as a traceback."""
+"""``kedro run``, with two differences.
+
+An error that a person can mend is shown as a sentence, not as a traceback; and the pipeline ``benchmark``, unless
+another runner is named, goes on where it stopped.
+"""
 
 import copy
 import logging
@@ -21,10 +25,15 @@ ENGINE = (duckdb.Error, pa.ArrowException)
 """What the engines raise when rows are computed: a value deep in the file that has another type, a damaged page."""
 
 
-class _PlainErrors(click.Command):
-    """A command whose mendable errors become ``Error: sentence`` and exit code 1."""
+RESUMING = "aitm_kedro.runner.ResumingRunner"
+
+
+class _Run(click.Command):
+    """Mendable errors become ``Error: sentence`` and exit code 1; a benchmark goes on where it stopped."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        if "benchmark" in _pipelines(ctx) and not ctx.params["runner"]:
+            ctx.params["runner"] = RESUMING
         try:
             return super().invoke(ctx)
         except (*MENDABLE, *ENGINE) as error:
@@ -37,11 +46,16 @@ class _PlainErrors(click.Command):
             raise click.ClickException(f"{sentence}\n(AITM_TRACEBACK=1 shows where in the code.)") from None
 
 
+def _pipelines(ctx: click.Context) -> set[str]:
+    """Names given by --pipeline or --pipelines."""
+    return {ctx.params.get("pipeline"), *(ctx.params.get("pipelines") or ())} - {None}
+
+
 @click.group(name="aitm-kedro")
 def cli() -> None:
     """Commands of this project."""
 
 
 run = copy.copy(project.run)
-run.__class__ = _PlainErrors
+run.__class__ = _Run
 cli.add_command(run)

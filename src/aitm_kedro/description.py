@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from aitm_kedro.errors import InputError
 from aitm_kedro.examples import Examples
-from aitm_kedro.weights import Weights
+from aitm_kedro.weights import Boosters, Weights
 
 
 class Description(NamedTuple):
@@ -33,7 +33,7 @@ class Description(NamedTuple):
         return {name: json.dumps(value) for name, value in self._asdict().items()}
 
     @classmethod
-    def from_metadata(cls, weights: Weights) -> "Description":
+    def from_metadata(cls, weights: Weights | Boosters) -> "Description":
         """Read back what ``to_metadata`` wrote.
 
         Raises:
@@ -59,7 +59,7 @@ def describe(
     return Description(model, options.model_dump(mode="json"), tuple(steps), tuple(fields), sizes)
 
 
-def check_fits(weights: Weights, examples: Examples) -> None:
+def check_fits(weights: Weights | Boosters, examples: Examples) -> None:
     """Make sure that weights and examples speak of the same fields and steps.
 
     Raises:

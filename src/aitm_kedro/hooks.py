@@ -1,6 +1,5 @@
 """What happens around every run: parameters are checked as a whole, and the run is put on record."""
 
-import difflib
 import logging
 import os
 import platform
@@ -20,10 +19,9 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from pydantic import BaseModel
 
-from aitm_kedro.errors import InputError
-from aitm_kedro.parameters import TOP_LEVEL, forbid_leaks
+from aitm_kedro.configuration import check_parameters
 
-LIBRARIES = ("kedro", "ibis-framework", "duckdb", "torch", "scikit-learn", "numpy", "aitm-kedro")
+LIBRARIES = ("kedro", "ibis-framework", "duckdb", "torch", "lightgbm", "scikit-learn", "numpy", "aitm-kedro")
 logger = logging.getLogger(__name__)
 
 
@@ -41,8 +39,7 @@ class ProjectHooks:
         """Refuse keys that nobody reads, and keys that contradict each other, before anything runs."""
         self._project = context.project_path
         self._parameters = dict(context.params)
-        forbid_unknown_keys(self._parameters)
-        forbid_leaks(self._parameters)
+        check_parameters(self._parameters)
 
     @hook_impl
     def before_pipeline_run(self) -> None:
@@ -82,15 +79,6 @@ class ProjectHooks:
         )
 
 
-def forbid_unknown_keys(parameters: dict[str, Any]) -> None:
-    """Raise InputError for a top-level parameter key that no part of the project reads."""
-    for key in parameters:
-        if key not in TOP_LEVEL:
-            close = difflib.get_close_matches(key, TOP_LEVEL, n=1)
-            hint = f" Did you mean '{close[0]}'?" if close else f" Known keys: {', '.join(TOP_LEVEL)}."
-            raise InputError(f"The parameters have an unknown key '{key}'.{hint}")
-
-
 def as_plain(value: Any) -> Any:
     """A parameter, which Kedro may have made an object of already, as JSON can hold it."""
     return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
@@ -127,7 +115,10 @@ def dataset_versions(pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> 
     """Version of each versioned dataset that the run read or wrote."""
     versions = {}
     for name in sorted(pipeline.datasets()):
-        resolve = getattr(catalog.get(name), "resolve_load_version", None)
-        if resolve is not None and (found := resolve()) is not None:
+        dataset = catalog.get(name)
+        resolve = getattr(dataset, "resolve_load_version", None)
+        if resolve is None or dataset is None or not dataset.exists():  # optional ones need not be there
+            continue
+        if (found := resolve()) is not None:
             versions[name] = found
     return versions

@@ -1,32 +1,26 @@
-"""Typed parameters: one class for each top-level key under ``conf/*/parameters``.
+"""Typed parameters: one class for each top-level key under ``conf/*/parameters``; models have theirs in their files.
 
 Defaults are the paper's settings. Keys are replaced as a whole by an environment (Kedro's rule), so that what an
 environment's key leaves out takes the default given here, never a value of another environment.
 """
 
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from aitm_kedro.errors import InputError
 from aitm_kedro.funnel import IMPRESSION_ID, Funnel, oracle_column
 
 __all__ = [
-    "TOP_LEVEL",
-    "AITMOptions",
     "Evaluation",
     "Features",
     "Funnel",
     "Ingestion",
     "Labels",
-    "LogisticOptions",
     "Parameters",
     "Reporting",
     "Sampling",
     "Split",
-    "Tower",
     "Training",
     "VocabularyOptions",
 ]
@@ -151,43 +145,6 @@ class Training(Parameters):
     threads: int | None = Field(None, ge=1, description="CPU threads; null: all cores")
 
 
-class Tower(Parameters):
-    """A task's tower (paper, section A.1)."""
-
-    layers: tuple[int, ...] = Field((128, 64, 32), min_length=1)
-    dropout: tuple[float, ...] = (0.1, 0.3, 0.3)
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if len(self.dropout) != len(self.layers):
-            raise ValueError(f"tower.dropout has {len(self.dropout)} rates for {len(self.layers)} layers")
-        if any(not 0 <= rate < 1 for rate in self.dropout):
-            raise ValueError(f"tower.dropout {list(self.dropout)} must lie in [0, 1)")
-        if any(width < 1 for width in self.layers):
-            raise ValueError(f"tower.layers {list(self.layers)} must be positive")
-        return self
-
-
-class AITMOptions(Parameters):
-    """AITM; where the authors' released code differs from the paper, the paper is the default."""
-
-    embedding_dim: int = Field(5, ge=1)
-    tower: Tower = Tower()
-    alpha: float = Field(0.6, ge=0, description="weight of the behavioural expectation calibrator, eq. 13")
-    batch_norm: bool = Field(False, description="the release's 'standard' file normalises before the activation")
-    transfer_dropout: float = Field(0.3, ge=0, lt=1, description="of g; the paper is silent, the release has 0.3")
-    attention_bias: bool = Field(False, description="of h1, h2, h3; the paper is silent, the release has none")
-
-
-class LogisticOptions(Parameters):
-    """One-hot logistic regression, the yardstick."""
-
-    inverse_l2: tuple[PositiveFloat, ...] = Field(
-        (0.03, 0.1, 0.3, 1.0), min_length=1, description="C; validation chooses"
-    )
-    max_iterations: int = Field(200, ge=1)
-
-
 class Evaluation(Parameters):
     """Metrics on the test split."""
 
@@ -202,40 +159,3 @@ class Reporting(Parameters):
     tsne_rows: int = Field(500, ge=10, description="positives and negatives a step, at most")
     transfer_rows: int = Field(500, ge=4, description="rows a label group in the transfer figure, at most")
     seed: int = 0
-
-
-TOP_LEVEL: dict[str, type[BaseModel]] = {
-    "funnel": Funnel,
-    "features": Features,
-    "ingestion": Ingestion,
-    "labels": Labels,
-    "split": Split,
-    "sampling": Sampling,
-    "vocabulary": VocabularyOptions,
-    "training": Training,
-    "aitm": AITMOptions,
-    "logistic": LogisticOptions,
-    "evaluation": Evaluation,
-    "reporting": Reporting,
-}
-"""Every key that may stand at the top of a parameters file, with the class that reads it."""
-
-
-def forbid_leaks(parameters: Mapping[str, Any]) -> None:
-    """Check what no single key can: that no feature is a label or the truth.
-
-    Args:
-        parameters: the raw top-level keys; parts that are wrong in themselves are passed over, since Kedro lists
-            all of them together when it validates the inputs of the nodes.
-
-    Raises:
-        InputError: if a feature would tell a model the answer.
-    """
-    try:
-        funnel, features = Funnel.model_validate(parameters["funnel"]), Features.model_validate(parameters["features"])
-    except (KeyError, ValidationError):
-        return
-    try:
-        features.forbid_labels(funnel)
-    except ValueError as error:
-        raise InputError(f"The parameters contradict each other: {error}.") from None

@@ -9,12 +9,14 @@ from kedro.config import OmegaConfigLoader
 from omegaconf import OmegaConf
 
 from aitm_kedro.hooks import ProjectHooks
+from aitm_kedro.models import NETWORKS
 
-MODELS = ("aitm",)
-"""The networks that ``full`` trains, in the order of the tables; ``logistic`` and ``oracle`` always stand beside."""
+MODELS = ("lightgbm", *NETWORKS)
+"""What is trained, in the order of the tables: all that is registered, or name a few, as ("lightgbm", "mmoe", "aitm").
+``logistic`` and ``oracle`` always stand beside."""
 
-SEEDS = (0,)
-"""Seeds of the networks."""
+SEEDS = (0, 1, 2, 3, 4)
+"""Seeds of ``benchmark``; ``full`` takes the first one."""
 
 
 class EnvironmentConfigLoader(OmegaConfigLoader):

@@ -1,4 +1,4 @@
-"""A trained model as tensors and text: what a safetensors file holds."""
+"""Trained models as numbers and text: what is kept of them on disk."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ import numpy as np
 
 @dataclass(frozen=True, kw_only=True)
 class Weights:
-    """Named arrays of a trained model, with the text needed to build the model again.
+    """Named arrays of a trained model, with the text needed to build the model again: a safetensors file.
 
     Attributes:
         tensors: name -> array.
@@ -16,4 +16,17 @@ class Weights:
     """
 
     tensors: Mapping[str, np.ndarray]
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Boosters:
+    """Boosted trees of every step, with the text needed to use them: a folder of LightGBM's own text files.
+
+    Attributes:
+        texts: step -> model in LightGBM's text format.
+        metadata: name -> text, for instance the options as JSON.
+    """
+
+    texts: Mapping[str, str]
     metadata: Mapping[str, str] = field(default_factory=dict)

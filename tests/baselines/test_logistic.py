@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from aitm_kedro.baselines.logistic import one_hot, predict_with_logistic, train_logistic
+from aitm_kedro.baselines.logistic import LogisticOptions, one_hot, predict_with_logistic, train_logistic
 from aitm_kedro.baselines.oracle import align_truth
 from aitm_kedro.errors import InputError
 from aitm_kedro.evaluation.auc import auc
 from aitm_kedro.examples import Examples
-from aitm_kedro.parameters import LogisticOptions
 from aitm_kedro.weights import Weights
 
 SIZES = (5, 9)

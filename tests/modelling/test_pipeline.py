@@ -10,9 +10,11 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 from kedro.validation.type_extractor import TypeExtractor
 
+from aitm_kedro.baselines.logistic import LogisticOptions
 from aitm_kedro.errors import InputError
 from aitm_kedro.evaluation.correction import correct
-from aitm_kedro.parameters import AITMOptions, Evaluation, Funnel, LogisticOptions, Training
+from aitm_kedro.models.aitm import AITMOptions
+from aitm_kedro.parameters import Evaluation, Funnel, Training
 from aitm_kedro.pipelines.modelling import create_pipeline, nodes
 
 STEPS = ("click", "apply", "approve")

@@ -6,12 +6,11 @@ import torch
 
 from aitm_kedro.errors import InputError
 from aitm_kedro.models import NETWORKS, build_model
-from aitm_kedro.models.aitm import AITM, calibrator
+from aitm_kedro.models.aitm import AITM, AITMOptions, calibrator
 from aitm_kedro.models.base import cross_entropy
 from aitm_kedro.models.embedding import Embedding
-from aitm_kedro.models.tower import GroupedTowers, relu_dropout
+from aitm_kedro.models.tower import GroupedTowers, Tower, relu_dropout
 from aitm_kedro.models.transfer import AIT
-from aitm_kedro.parameters import AITMOptions, Tower
 
 SIZES = [7, 3, 11]
 STEPS = ["click", "apply", "approve", "activate"]

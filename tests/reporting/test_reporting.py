@@ -15,7 +15,9 @@ from aitm_kedro.description import Description
 from aitm_kedro.errors import InputError
 from aitm_kedro.evaluation.representations import ADDED, AIT, ORIGINAL
 from aitm_kedro.models import build_model
-from aitm_kedro.parameters import AITMOptions, Evaluation, Funnel, Reporting, Tower
+from aitm_kedro.models.aitm import AITMOptions
+from aitm_kedro.models.tower import Tower
+from aitm_kedro.parameters import Evaluation, Funnel, Reporting
 from aitm_kedro.pipelines.reporting import create_pipeline, nodes
 from aitm_kedro.weights import Weights
 

@@ -8,7 +8,8 @@ import torch
 from aitm_kedro.description import describe
 from aitm_kedro.errors import InputError
 from aitm_kedro.examples import Examples
-from aitm_kedro.parameters import AITMOptions, Training
+from aitm_kedro.models.aitm import AITMOptions
+from aitm_kedro.parameters import Training
 from aitm_kedro.training.checkpoint import build, restore, to_weights
 from aitm_kedro.training.run import predict_with_network
 from aitm_kedro.weights import Weights

@@ -9,7 +9,8 @@ from aitm_kedro.errors import InputError
 from aitm_kedro.evaluation.auc import auc
 from aitm_kedro.examples import Examples
 from aitm_kedro.models import Network, build_model
-from aitm_kedro.parameters import AITMOptions, Training
+from aitm_kedro.models.aitm import AITMOptions
+from aitm_kedro.parameters import Training
 from aitm_kedro.training import progress
 from aitm_kedro.training.batches import shuffled_batches
 from aitm_kedro.training.devices import choose_device

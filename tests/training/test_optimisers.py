@@ -5,8 +5,9 @@ from torch import nn
 
 from aitm_kedro.examples import Examples
 from aitm_kedro.models import build_model
+from aitm_kedro.models.aitm import AITMOptions
 from aitm_kedro.models.embedding import Embedding
-from aitm_kedro.parameters import AITMOptions, Training
+from aitm_kedro.parameters import Training
 from aitm_kedro.training.loop import fit
 from aitm_kedro.training.optimisers import LazyAdam, Optimiser
 

@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
+from pydantic import Field, PositiveFloat
 from scipy import sparse
 from scipy.optimize import minimize
 from scipy.special import expit
@@ -17,7 +18,7 @@ from aitm_kedro.errors import InputError
 from aitm_kedro.evaluation.auc import auc
 from aitm_kedro.examples import Examples
 from aitm_kedro.machine import cores
-from aitm_kedro.parameters import LogisticOptions
+from aitm_kedro.parameters import Parameters
 from aitm_kedro.weights import Weights
 
 # N = examples, F = fields, T = steps, R = ids of all fields
@@ -27,6 +28,15 @@ logger = logging.getLogger(__name__)
 ROWS_AT_ONCE = 262_144
 TOLERANCE = 1e-6
 """Relative gain of an iteration of the solver below which it stops."""
+
+
+class LogisticOptions(Parameters):
+    """One-hot logistic regression, the yardstick."""
+
+    inverse_l2: tuple[PositiveFloat, ...] = Field(
+        (0.03, 0.1, 0.3, 1.0), min_length=1, description="C; validation chooses"
+    )
+    max_iterations: int = Field(200, ge=1)
 
 
 def one_hot(ids: np.ndarray, vocabulary_sizes: Sequence[int]) -> sparse.csr_matrix:

@@ -1,8 +1,21 @@
 """What the catalog can read and write."""
 
-from aitm_kedro.datasets.files import CSV, JSON, Figure, Text
+from aitm_kedro.datasets.files import CSV, JSON, Figure, OptionalCSV, Text
 from aitm_kedro.datasets.simulated_funnel import SimulatedFunnel
-from aitm_kedro.datasets.tables import ArrowTable, Frame, Table
-from aitm_kedro.datasets.weights import SafetensorsWeights
+from aitm_kedro.datasets.tables import ArrowTable, Frame, OptionalFrame, Table
+from aitm_kedro.datasets.weights import BoosterTexts, SafetensorsWeights
 
-__all__ = ["CSV", "JSON", "ArrowTable", "Figure", "Frame", "SafetensorsWeights", "SimulatedFunnel", "Table", "Text"]
+__all__ = [
+    "CSV",
+    "JSON",
+    "ArrowTable",
+    "BoosterTexts",
+    "Figure",
+    "Frame",
+    "OptionalCSV",
+    "OptionalFrame",
+    "SafetensorsWeights",
+    "SimulatedFunnel",
+    "Table",
+    "Text",
+]

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ class Atomic:
 
     Kedro takes the newest version whose file exists. A file that appears only when it is complete can never be half
     read: a run that is killed, or a disk that fills up, leaves the previous version in force. Put this class before
-    a Kedro dataset that writes one local file: ``class JSON(Atomic, JSONDataset)``. A remote object store publishes
-    whole objects by itself, so there the save of the library is used as it is.
+    a Kedro dataset that writes one local file or folder: ``class JSON(Atomic, JSONDataset)``. A remote object store
+    publishes whole objects by itself, so there the save of the library is used as it is.
     """
 
     # Not a Kedro dataset itself: Kedro wraps the constructor of each of its subclasses, which would hide the one of
@@ -80,6 +81,8 @@ def _flush(path: Path) -> None:
 
 
 def _remove(temporary: Path, *, versioned: bool) -> None:
+    if temporary.is_dir():
+        shutil.rmtree(temporary)
     temporary.unlink(missing_ok=True)
     if versioned:
         with contextlib.suppress(OSError):  # not empty, or never made

@@ -1,5 +1,6 @@
 """Small results: kedro-datasets' own classes, with saves that are whole or not there."""
 
+import pandas as pd
 from kedro_datasets.json import JSONDataset
 from kedro_datasets.matplotlib import MatplotlibDataset
 from kedro_datasets.pandas import CSVDataset
@@ -14,6 +15,14 @@ class JSON(Atomic, JSONDataset):
 
 class CSV(Atomic, CSVDataset):
     """A small pandas table as CSV."""
+
+
+class OptionalCSV(CSV):
+    """A small table that need not be there: None is loaded then."""
+
+    def load(self) -> pd.DataFrame | None:
+        """Read the table, or None if nothing was ever saved."""
+        return super().load() if self.exists() else None
 
 
 class Text(Atomic, TextDataset):

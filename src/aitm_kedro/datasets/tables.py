@@ -4,6 +4,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn
 
 import ibis.expr.types as ir
+import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
@@ -65,6 +66,14 @@ class Frame(Atomic, ParquetDataset):
     def preview(self, nrows: int = 10) -> TablePreview:
         """Return the first rows for Kedro-Viz, without reading the rest."""
         return _preview_parquet(str(self._get_load_path()), nrows)
+
+
+class OptionalFrame(Frame):
+    """A pandas table that need not be there: None is loaded then."""
+
+    def load(self) -> pd.DataFrame | None:
+        """Read the table, or None if nothing was ever saved."""
+        return super().load() if self.exists() else None
 
 
 class ArrowTable(AbstractVersionedDataset[NoReturn, ds.Dataset]):

@@ -1,194 +1,254 @@
-"""The scoreboard: metrics of all models in one tidy table, and as Markdown for people."""
+"""All models side by side: their numbers in one table, what each model's come to, and whether differences are luck."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from aitm_kedro.errors import InputError
+from aitm_kedro.evaluation.significance import PairedTest, compare_over_rows, compare_over_seeds
 
-# A model that ranks by the truth, and the one that every model should beat.
-CEILING, YARDSTICK = "oracle", "logistic"
+# A model that ranks by the truth; the one that every model should beat; the one that gains are measured from; the one
+# that the project is about, which is tested against all others.
+CEILING, YARDSTICK, REFERENCE, SUBJECT = "oracle", "logistic", "lightgbm", "aitm"
 
 COLUMNS = ("model", "seed", "step", "metric", "value")
-"""Columns of the tidy table; ``seed`` is null for what has none."""
+"""Columns of the tidy table; seed is null for what has none, step for what belongs to none."""
 
-# Metrics of the second part: title, and whether more is better.
-_PROBABILITY_METRICS = {
-    "average_precision": ("average precision", True),
-    "log_loss": ("log loss", False),
-    "calibration_error": ("calibration error", False),
-}
-_UNDEFINED = "–"  # noqa: RUF001
+SEGMENT_COLUMNS = ("model", "seed", "segment", "step", "metric", "value")
+
+FACTS = ("parameters", "epochs", "best_epoch", "seconds_per_epoch", "seconds")
 
 
-def tidy_metrics(metrics: Mapping[str, Any]) -> pd.DataFrame:
-    """Lay out the metrics of one model and seed, one number a row.
+class Gathered(NamedTuple):
+    """Numbers of all models that can be compared.
+
+    Attributes:
+        comparison: tidy table, ``COLUMNS``.
+        segments: the same within segments, ``SEGMENT_COLUMNS``.
+        notes: sentences on what is missing or was set aside.
+    """
+
+    comparison: pd.DataFrame
+    segments: pd.DataFrame
+    notes: list[str]
+
+
+def gather(scores: Mapping[str, pd.DataFrame | None]) -> Gathered:
+    """Put the numbers of all models together, in the order in which they come.
+
+    What is not there, or comes from other data than most, is named and left out; the rest is compared.
 
     Args:
-        metrics: a model's metrics: model, seed (or None), steps and order_violations.
-
-    Returns:
-        Columns model, seed (Int64), step, metric and value (float64, null where undefined). The share of rows where a
-        step is predicted above the one before it is the later step's ``order_violations``.
-    """
-    rows = [
-        (step, metric, value)
-        for step, values in metrics["steps"].items()
-        for metric, value in values.items()
-        if metric != "note"
-    ]
-    violations = metrics.get("order_violations", {})
-    rows += [(pair.split(">")[0], "order_violations", share) for pair, share in violations.items()]
-    table = pd.DataFrame(rows, columns=["step", "metric", "value"]).astype({"value": "float64"})
-    table.insert(0, "model", metrics["model"])
-    table.insert(1, "seed", pd.Series([metrics.get("seed")] * len(table), dtype="Int64"))
-    return table
-
-
-def gather(scores: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Put the tidy tables of all models together, in the order in which they come.
+        scores: run -> its ``scores.SCORES``, or None where there are no results. A run is "model.seedN" or "oracle".
 
     Raises:
-        InputError: there is none, or a model has two sets of metrics for one seed.
+        InputError: nothing is there to compare.
     """
-    if not scores:
-        raise InputError("there are no metrics to compare; run the modelling pipeline first")
-    table = pd.concat(scores, ignore_index=True)
-    twice = table[table.duplicated(["model", "seed", "step", "metric"])]
-    if len(twice):
-        first = twice.iloc[0]
-        raise InputError(f"'{first['model']}' has two sets of metrics for seed {first['seed']}; compare each run once")
-    return table[list(COLUMNS)]
+    there = {run: table for run, table in scores.items() if table is not None}
+    if not there:
+        raise InputError("there are no results to compare; run the modelling pipeline first")
+    notes = _describe_missing([run for run in scores if run not in there])
+    same, strangers = _split_by_origin(there)
+    notes += [
+        f"The results of {run} come from other data than those of the rest and were left out; run it again."
+        for run in strangers
+    ]
+    table = pd.concat([part for part in same.values() if len(part)] or list(same.values()), ignore_index=True)
+    table = table.astype({"seed": "Int64", "value": "float64"})
+    whole = table["segment"].isna()
+    return Gathered(
+        table.loc[whole, list(COLUMNS)].reset_index(drop=True),
+        table.loc[~whole, list(SEGMENT_COLUMNS)].reset_index(drop=True),
+        notes,
+    )
 
 
-def tabulate(
-    comparison: pd.DataFrame, *, steps: Sequence[str], main_steps: Sequence[str], confidence: float, tested_on: str
-) -> str:
-    """Write the comparison in Markdown: AUCs of all steps, the probabilities of the main ones, and how it stands.
+def summarise(
+    comparison: pd.DataFrame, placements: Mapping[str, pd.DataFrame | None], *, steps: Sequence[str]
+) -> pd.DataFrame:
+    """What the numbers come to, one row a model and step.
 
     Args:
-        comparison: tidy table of all models.
+        comparison: tidy table.
+        placements: run -> ``significance.PLACEMENTS`` of its predictions, or None.
         steps: names in funnel order.
-        main_steps: the ones that decide; their best values are bold.
-        confidence: level of the intervals, in (0, 1).
-        tested_on: the rows that the numbers come from, for instance "1,200,000 test impressions".
+
+    Returns:
+        model, step; seeds, auc, auc_std (over seeds; null for one), auc_low and auc_high (DeLong, of the first seed);
+        gain over the reference; best (of all but the ceiling) and best_baseline (the subject aside, too); the subject's
+        lead over this model with its standard error and p over rows, its p over seeds, and a note where a test is
+        undefined; then ``FACTS``, means over seeds.
     """
-    steps, main_steps = list(steps), list(main_steps)
-    parts = [
-        "## AUC on test",
-        f"End to end from the impression, on {tested_on}; [{100 * confidence:g} % interval after DeLong], or ± one "
-        "standard deviation where there are several seeds. Bold: the best of a main step, the ceiling aside.",
-        _auc_table(comparison, steps=steps, main_steps=main_steps),
-        "## Main steps",
-        "Average precision belongs to the ranking (more is better); log loss in nats and calibration error belong to "
-        "the probabilities, corrected for downsampling (less is better).",
-        _probability_table(comparison, main_steps=main_steps),
-        "## How it stands",
-        "\n".join(f"- {sentence}" for sentence in verdicts(comparison, steps=steps, main_steps=main_steps)),
+    models = order_models(comparison)
+    auc = {model: {step: aucs_by_seed(comparison, model, step) for step in steps} for model in models}
+    facts = {model: _facts(comparison, model) for model in models}
+    placed = {model: _mean_placements(comparison, placements, model) for model in models}
+    rows = []
+    for step in steps:
+        mean = {model: _mean(auc[model][step].values()) for model in models}
+        contenders = [model for model in models if model != CEILING and mean[model] is not None]
+        best = max(contenders, key=lambda model: mean[model] or 0.0, default=None)
+        rivals = [model for model in contenders if model != SUBJECT]
+        best_baseline = max(rivals, key=lambda model: mean[model] or 0.0, default=None)
+        for model in models:
+            values = list(auc[model][step].values())
+            row: dict[str, Any] = {"model": model, "step": step, "seeds": len(values), "auc": mean[model]}
+            row |= {"auc_std": float(np.std(values, ddof=1)) if len(values) > 1 else None}
+            row |= {name: _first(comparison, model, step, name) for name in ("auc_low", "auc_high")}
+            row |= {"gain": _difference(mean[model], mean.get(REFERENCE)) if model != REFERENCE else None}
+            row |= {"best": model == best, "best_baseline": model == best_baseline}
+            row |= _lead(auc, placed, _counts(comparison, step), model=model, step=step)
+            rows.append(row | facts[model])
+    table = pd.DataFrame(rows)
+    numbers = [
+        name for name in table.columns if name not in ("model", "step", "note", "best", "best_baseline", "seeds")
     ]
-    return "\n\n".join(parts) + "\n"
+    return table.astype(dict.fromkeys(numbers, "float64"))
 
 
-def verdicts(comparison: pd.DataFrame, *, steps: Sequence[str], main_steps: Sequence[str]) -> list[str]:
-    """Sentences on who lies below the yardstick, and on what could not be judged."""
-    area = _mean_of(comparison, "auc")
-    sentences = [
-        _against_yardstick(comparison, area, model=model, step=step)
-        for step in main_steps
-        for model in area
-        if model not in (YARDSTICK, CEILING)
-        and area[model].get(step, float("nan")) < area.get(YARDSTICK, {}).get(step, 0)
-    ]
-    contenders = [model for model in area if model not in (YARDSTICK, CEILING)]
-    if not sentences and YARDSTICK in area and contenders:
-        sentences = [f"No model lies below the yardstick (`{YARDSTICK}`) on a main step."]
-    blank = [step for step in steps if all(pd.isna(values.get(step)) for values in area.values())]
-    return sentences + [f"`{step}` has no AUC: test has only one class of it." for step in blank]
+def order_models(comparison: pd.DataFrame) -> list[str]:
+    """Models in their order, then the yardstick, then the ceiling."""
+    return sorted(dict.fromkeys(comparison["model"]), key=lambda model: (model == CEILING, model == YARDSTICK))
 
 
-def _against_yardstick(
-    comparison: pd.DataFrame, area: Mapping[str, Mapping[str, float]], *, model: str, step: str
-) -> str:
-    """Say that a model lies below the yardstick, and whether the gap is within the yardstick's own uncertainty."""
-    low = _mean_of(comparison, "auc_low").get(YARDSTICK, {}).get(step)
-    inside = low is not None and area[model][step] >= low
-    worth = "within" if inside else "outside"
-    return (
-        f"`{model}` lies below the yardstick (`{YARDSTICK}`) on {step}: {area[model][step]:.4f} against "
-        f"{area[YARDSTICK][step]:.4f}, {worth} the yardstick's interval."
-    )
-
-
-def _auc_table(comparison: pd.DataFrame, *, steps: Sequence[str], main_steps: Sequence[str]) -> str:
-    area = _mean_of(comparison, "auc")
-    best = {step: _best(area, step, more=True) for step in main_steps}
-    rows = [
-        [_title(model)] + [_auc_cell(comparison, model, step, bold=best.get(step) == model) for step in steps]
-        for model in area
-    ]
-    return _markdown(["model", *steps], rows)
-
-
-def _probability_table(comparison: pd.DataFrame, *, main_steps: Sequence[str]) -> str:
-    columns = [(step, metric) for step in main_steps for metric in _PROBABILITY_METRICS]
-    means = {metric: _mean_of(comparison, metric) for metric in _PROBABILITY_METRICS}
-    best = {
-        (step, metric): _best(means[metric], step, more=_PROBABILITY_METRICS[metric][1]) for step, metric in columns
+def aucs_by_seed(comparison: pd.DataFrame, model: str, step: str) -> dict[int | None, float]:
+    """{seed: AUC} of one model and step, where defined; the seed of what has none is None."""
+    of_model = (comparison["model"] == model) & (comparison["step"] == step) & (comparison["metric"] == "auc")
+    found = comparison[of_model].dropna(subset=["value"])
+    return {
+        None if pd.isna(seed) else int(seed): float(value)
+        for seed, value in zip(found["seed"], found["value"], strict=True)
     }
-    rows = [
-        [_title(model)]
-        + [
-            _cell(means[metric][model].get(step), bold=best[step, metric] == model, digits=5)
-            for step, metric in columns
-        ]
-        for model in means["log_loss"]
+
+
+def _describe_missing(runs: Sequence[str]) -> list[str]:
+    """One sentence a model; what was never run for a whole set of models is put together by seeds."""
+    by_model: dict[str, list[str]] = {}
+    for run in runs:
+        model, _, seed = run.partition(".seed")
+        by_model.setdefault(model, []).append(seed)
+    by_seeds: dict[tuple[str, ...], list[str]] = {}
+    for model, seeds in by_model.items():
+        by_seeds.setdefault(tuple(seeds), []).append(model)
+    return [
+        f"No results of {', '.join(models)}{_of_seeds(seeds)}: not in the comparison."
+        for seeds, models in by_seeds.items()
     ]
-    return _markdown(["model"] + [f"{step}: {_PROBABILITY_METRICS[metric][0]}" for step, metric in columns], rows)
 
 
-def _mean_of(comparison: pd.DataFrame, metric: str) -> dict[str, dict[str, float]]:
-    """{model: {step: mean over seeds}} of one metric; models in their order, the ceiling last."""
-    of_metric = comparison[comparison["metric"] == metric]
-    means = of_metric.groupby(["model", "step"], sort=False)["value"].mean()
-    models = sorted(dict.fromkeys(comparison["model"]), key=lambda model: (model == CEILING, model == YARDSTICK))
-    return {model: means[model].to_dict() if model in means else {} for model in models}
+def _of_seeds(seeds: Sequence[str]) -> str:
+    named = [seed for seed in seeds if seed]
+    return f" with seed{'s' * (len(named) > 1)} {', '.join(named)}" if named else ""
 
 
-def _best(means: Mapping[str, Mapping[str, float]], step: str, *, more: bool) -> str | None:
-    """The model with the best value of a step, the ceiling aside."""
-    values = {
-        model: of_step[step]
-        for model, of_step in means.items()
-        if model != CEILING and pd.notna(of_step.get(step, float("nan")))
+def _split_by_origin(scores: Mapping[str, pd.DataFrame]) -> tuple[dict[str, pd.DataFrame], list[str]]:
+    """Tables that come from the same rows as most of them, and the names of the others."""
+    origins = {run: _origin(table) for run, table in scores.items()}
+    trained = Counter(origin for origin in origins.values() if origin[0] is not None and origin[1] is not None)
+    if not trained:
+        return dict(scores), []
+    data, test_rows = trained.most_common(1)[0][0]
+    strangers = [
+        run for run, origin in origins.items() if origin[0] not in (None, data) or origin[1] not in (None, test_rows)
+    ]
+    return {run: table for run, table in scores.items() if run not in strangers}, strangers
+
+
+def _origin(table: pd.DataFrame) -> tuple[str | None, str | None]:
+    values = [table[name].dropna() for name in ("data", "test_rows")]
+    first, second = (str(column.iloc[0]) if len(column) else None for column in values)
+    return first, second
+
+
+def _facts(comparison: pd.DataFrame, model: str) -> dict[str, float | None]:
+    of_model = comparison[(comparison["model"] == model) & comparison["step"].isna()]
+    means = of_model.groupby("metric")["value"].mean()
+    return {name: float(means[name]) if name in means else None for name in FACTS}
+
+
+def _first(comparison: pd.DataFrame, model: str, step: str, metric: str) -> float | None:
+    of_model = (comparison["model"] == model) & (comparison["step"] == step) & (comparison["metric"] == metric)
+    values = comparison.loc[of_model, "value"].dropna()
+    return float(values.iloc[0]) if len(values) else None
+
+
+def _counts(comparison: pd.DataFrame, step: str) -> tuple[int, int]:
+    """Negatives and positives of a step among the test rows."""
+    whole = comparison[comparison["metric"] == "rows"]["value"]
+    positives = comparison[(comparison["metric"] == "positives") & (comparison["step"] == step)]["value"]
+    rows, happened = (int(column.iloc[0]) if len(column) else 0 for column in (whole, positives))
+    return rows - happened, happened
+
+
+Placed = Mapping[tuple[str, int], tuple[np.ndarray, np.ndarray]]
+"""(step, label) -> rows and their placements, means over the seeds of a model."""
+
+
+def _mean_placements(comparison: pd.DataFrame, placements: Mapping[str, pd.DataFrame | None], model: str) -> Placed:
+    seeds = comparison.loc[comparison["model"] == model, "seed"].dropna().astype("int64").unique().tolist()
+    found = [table for seed in seeds if (table := placements.get(f"{model}.seed{seed}")) is not None]
+    sums: dict[tuple[str, int], list[tuple[np.ndarray, np.ndarray]]] = {}
+    for table in found:
+        for (step, label), part in table.groupby(["step", "label"], observed=True):
+            sums.setdefault((str(step), int(label)), []).append((part["row"].to_numpy(), part["placement"].to_numpy()))
+    return {
+        key: (parts[0][0], np.stack([placed for _, placed in parts]).mean(axis=0, dtype=np.float64))
+        for key, parts in sums.items()
+        if len(parts) == len(seeds) and all(np.array_equal(rows, parts[0][0]) for rows, _ in parts)
     }
-    return (max if more else min)(values, key=lambda model: values[model]) if values else None
 
 
-def _auc_cell(comparison: pd.DataFrame, model: str, step: str, *, bold: bool) -> str:
-    """AUC with its interval, or mean and standard deviation over seeds."""
-    rows = comparison[(comparison["model"] == model) & (comparison["step"] == step)]
-    values, low, high = (
-        rows.loc[rows["metric"] == metric, "value"].dropna() for metric in ("auc", "auc_low", "auc_high")
-    )
-    cell = _cell(values.mean() if len(values) else None, bold=bold, digits=4)
-    if len(values) > 1:
-        return f"{cell} ± {values.std():.4f}"
-    return f"{cell} [{low.iloc[0]:.4f}, {high.iloc[0]:.4f}]" if len(values) and len(low) else cell
+def _lead(
+    auc: Mapping[str, Mapping[str, Mapping[int | None, float]]],
+    placed: Mapping[str, Placed],
+    counts: tuple[int, int],
+    *,
+    model: str,
+    step: str,
+) -> dict[str, Any]:
+    """How far the subject leads a model on a step, and what two paired tests say to it."""
+    blank: dict[str, Any] = dict.fromkeys(("lead", "lead_error", "p_rows", "p_seeds")) | {"note": ""}
+    if SUBJECT not in auc or model in (SUBJECT, CEILING):
+        return blank
+    own, other = auc[SUBJECT][step], auc[model][step]
+    if not own or not other:
+        return blank | {"note": "no AUC: test has one class only"}
+    over_seeds = _test_seeds(own, other, drawn=model != YARDSTICK)
+    difference = float(np.mean(list(own.values())) - np.mean(list(other.values())))
+    over_rows = _test_rows(placed[SUBJECT], placed[model], step=step, difference=difference, counts=counts)
+    notes = [test.note for test in (over_seeds, over_rows) if test.note]
+    return {
+        "lead": difference,
+        "lead_error": over_rows.standard_error,
+        "p_rows": over_rows.p,
+        "p_seeds": over_seeds.p,
+        "note": "; ".join(notes),
+    }
 
 
-def _cell(value: float | None, *, bold: bool, digits: int) -> str:
-    if value is None or pd.isna(value):
-        return _UNDEFINED
-    return f"**{value:.{digits}f}**" if bold else f"{value:.{digits}f}"
+def _test_seeds(own: Mapping[int | None, float], other: Mapping[int | None, float], *, drawn: bool) -> PairedTest:
+    """Pair the seeds of two models; what has no random part stands against every seed."""
+    if not drawn:
+        return compare_over_seeds(list(own.values()), list(other.values()) * len(own))
+    common = [seed for seed in own if seed in other]
+    return compare_over_seeds([own[seed] for seed in common], [other[seed] for seed in common])
 
 
-def _title(model: str) -> str:
-    roles = {YARDSTICK: " (yardstick)", CEILING: " (ceiling: the truth)"}
-    return model + roles.get(model, "")
+def _test_rows(own: Placed, other: Placed, *, step: str, difference: float, counts: tuple[int, int]) -> PairedTest:
+    both = [(own.get((step, label)), other.get((step, label))) for label in (0, 1)]
+    if any(first is None or second is None or not np.array_equal(first[0], second[0]) for first, second in both):
+        return PairedTest(difference, None, None, "no placements of the same rows: run modelling again")
+    first, second = ([pair[k][1] for pair in both if pair[k] is not None] for k in (0, 1))  # type: ignore[index]
+    return compare_over_rows(first, second, difference=difference, counts=counts)
 
 
-def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table: first column to the left, numbers to the right."""
-    rule = ["---"] + ["---:"] * (len(header) - 1)
-    return "\n".join("| " + " | ".join(line) + " |" for line in [header, rule, *rows])
+def _mean(values: Any) -> float | None:
+    numbers = list(values)
+    return float(np.mean(numbers)) if numbers else None
+
+
+def _difference(value: float | None, other: float | None) -> float | None:
+    return None if value is None or other is None else value - other

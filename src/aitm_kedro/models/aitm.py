@@ -9,18 +9,35 @@ does otherwise. Our deviations: other layers start as torch.nn.Linear; dropout r
 """
 
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Self
 
 import torch
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from aitm_kedro.models.base import Network, cross_entropy
+from aitm_kedro.models.base import Network, NetworkOptions, cross_entropy
 from aitm_kedro.models.embedding import Embedding
-from aitm_kedro.models.tower import GroupedLinear, GroupedTowers
+from aitm_kedro.models.grouped import Heads
+from aitm_kedro.models.tower import Tower, build_towers
 from aitm_kedro.models.transfer import AIT, Transfer
-from aitm_kedro.parameters import AITMOptions
 
 # B = rows of a batch, F = fields, T = tasks (steps), K = width of a tower's output
+
+
+class AITMOptions(NetworkOptions):
+    """AITM; where the authors' released code differs from the paper, the paper is the default."""
+
+    tower: Tower = Tower()
+    alpha: float = Field(0.6, ge=0, description="weight of the behavioural expectation calibrator, eq. 13")
+    batch_norm: bool = Field(False, description="the release's 'standard' file normalises before the activation")
+    transfer_dropout: float = Field(0.3, ge=0, lt=1, description="of g; the paper is silent, the release has 0.3")
+    attention_bias: bool = Field(False, description="of h1, h2, h3; the paper is silent, the release has none")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.batch_norm and self.tower.kind == "afm":
+            raise ValueError("batch_norm is true, but a tower of kind afm has no layers to normalise; set it to false")
+        return self
 
 
 class Inspection(NamedTuple):
@@ -52,24 +69,25 @@ class AITM(Network):
     """
 
     paper: ClassVar[str] = "https://doi.org/10.1145/3447548.3467071"
+    Options: ClassVar[type[NetworkOptions]] = AITMOptions
 
     def __init__(self, *, vocabulary_sizes: Sequence[int], steps: Sequence[str], options: AITMOptions) -> None:
         super().__init__(steps)
         tasks, width = len(steps), options.tower.layers[-1]
         self.alpha = options.alpha
         self.embedding = Embedding(vocabulary_sizes, dim=options.embedding_dim)
-        self.towers = GroupedTowers(
-            self.embedding.width, tasks=tasks, options=options.tower, batch_norm=options.batch_norm
+        self.towers = build_towers(
+            vocabulary_sizes, options.embedding_dim, count=tasks, options=options.tower, batch_norm=options.batch_norm
         )
         self.transfers = nn.ModuleList(Transfer(width, dropout=options.transfer_dropout) for _ in range(tasks - 1))
         self.ait = AIT(width, bias=options.attention_bias) if tasks > 1 else None
-        self.output = GroupedLinear(tasks, width, 1)
+        self.output = Heads(tasks, width)
 
     def forward(self, ids: Tensor) -> Tensor:
         """Logits [B, T] of the end-to-end probabilities (eq. 10)."""
         _, _, z, _ = self._pass(ids)
-        logits: Tensor = self.output(torch.stack(z))  # [T, 1, B]
-        return logits.squeeze(1).t().float()
+        logits: Tensor = self.output(torch.stack(z))
+        return logits
 
     def loss(self, output: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy plus alpha times the behavioural expectation calibrator (eq. 13)."""
@@ -92,7 +110,7 @@ class AITM(Network):
         )
 
     def _pass(self, ids: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor], list[Tensor]]:
-        q = self.towers(self.embedding(ids).t())  # [T, K, B]
+        q = self.towers(ids, self.embedding(ids))  # [T, K, B]
         p: list[Tensor] = []
         z: list[Tensor] = [q[0]]  # eq. 9
         weights: list[Tensor] = []

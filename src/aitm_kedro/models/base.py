@@ -5,23 +5,35 @@ from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
+from aitm_kedro.parameters import Parameters
+
 # B = rows of a batch, F = fields, T = steps
+
+
+class NetworkOptions(Parameters):
+    """What every network can be told; a network's own options derive from it."""
+
+    embedding_dim: int = Field(5, ge=1)
 
 
 class Network(nn.Module):
     """A network that predicts every step of the funnel, end to end from the impression.
 
-    A subclass writes ``forward``. It overrides ``loss`` and ``probabilities`` where its output is not logits, and
-    ``regularised`` where parameters beside the embeddings carry L2.
+    A subclass takes ``vocabulary_sizes``, ``steps`` and ``options`` by keyword, and writes ``forward``. It overrides
+    ``loss`` and ``probabilities`` where its output is not logits of end-to-end probabilities, ``regularised`` where
+    parameters beside the embeddings carry L2, and ``parts`` where it consists of independent networks.
 
     Attributes:
         paper: where the model comes from.
+        Options: class of its options, the value of its key in ``conf/*/parameters``.
         steps: the T step names, in funnel order.
     """
 
     paper: ClassVar[str]
+    Options: ClassVar[type[NetworkOptions]]
 
     def __init__(self, steps: Sequence[str]) -> None:
         super().__init__()
@@ -34,7 +46,8 @@ class Network(nn.Module):
             ids: int32 or int64 [B, F], each field counting from 0.
 
         Returns:
-            Logits, float32 [B, T], of the end-to-end probabilities.
+            float32 [B, T], which ``probabilities`` and ``loss`` understand; logits of the end-to-end probabilities
+            unless the network overrides these two.
         """
         raise NotImplementedError
 
@@ -45,6 +58,10 @@ class Network(nn.Module):
     def probabilities(self, output: Tensor) -> Tensor:
         """End-to-end probabilities [B, T] from the output of ``forward``."""
         return torch.sigmoid(output)
+
+    def parts(self) -> "list[Network]":
+        """Networks to train one after another, each until its own steps get no better: this one as a whole."""
+        return [self]
 
     def regularised(self) -> list[nn.Parameter]:
         """Parameters beside the embeddings that carry L2."""

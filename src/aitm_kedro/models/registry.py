@@ -1,27 +1,31 @@
 """Every network by name: one line a model."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 from aitm_kedro.errors import InputError
 from aitm_kedro.models.aitm import AITM
 from aitm_kedro.models.base import Network
-from aitm_kedro.parameters import AITMOptions, Parameters
+from aitm_kedro.models.esmm import ESMM
+from aitm_kedro.models.mlp import MLP
+from aitm_kedro.models.mmoe import MMoE
+from aitm_kedro.models.omoe import OMoE
+from aitm_kedro.models.ple import PLE
+from aitm_kedro.models.shared_bottom import SharedBottom
 
-
-class Entry(NamedTuple):
-    """How to build a network, and the class of its options."""
-
-    build: Callable[..., Network]
-    options: type[Parameters]
-
-
-NETWORKS: dict[str, Entry] = {
-    "aitm": Entry(AITM, AITMOptions),
+# In the order of the tables.
+NETWORKS: dict[str, type[Network]] = {
+    "mlp": MLP,
+    "shared_bottom": SharedBottom,
+    "esmm": ESMM,
+    "omoe": OMoE,
+    "mmoe": MMoE,
+    "ple": PLE,
+    "aitm": AITM,
 }
 
 
-def find(name: str) -> Entry:
+def find(name: str) -> type[Network]:
     """The registered network called ``name``.
 
     Raises:
@@ -39,10 +43,11 @@ def build_model(name: str, *, vocabulary_sizes: Sequence[int], steps: Sequence[s
         name: a key of ``NETWORKS``.
         vocabulary_sizes: ids of each field, id 0 included.
         steps: step names in funnel order.
-        options: the model's parameter class, or a dict of its fields.
+        options: an instance of the network's ``Options``, or a dict of its fields.
 
     Raises:
         InputError: no network has this name.
     """
-    entry = find(name)
-    return entry.build(vocabulary_sizes=vocabulary_sizes, steps=steps, options=entry.options.model_validate(options))
+    network = find(name)
+    chosen: Any = network.Options.model_validate(options)
+    return network(vocabulary_sizes=vocabulary_sizes, steps=steps, options=chosen)  # type: ignore[call-arg]

@@ -1,140 +1,93 @@
-"""The towers of all tasks at once, and the cheap dropout that they share with the transfer.
+"""Towers f_t, which turn the embedded row into a vector (eq. 4): exchangeable, as section 4.2 of the paper says.
 
-Activations are held features first, [T, H, B]: the first layer of all towers is then one matrix product, the others are
-one batched product each, and no step needs a copy to change the layout.
+Every kind makes any number of towers at once, one for each task or expert. What the kinds differ in is in
+``factorisation.py``; here is the plain one, and the table of all.
 """
 
-from collections.abc import Sequence
-from math import sqrt
-from typing import Any, cast
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Self
 
-import torch
-import torch.nn.functional as F
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from aitm_kedro.parameters import Tower
+from aitm_kedro.models.factorisation import AFMTowers, DeepFMTowers, NFMTowers
+from aitm_kedro.models.grouped import GroupedMLP
+from aitm_kedro.parameters import Parameters
 
-# B = rows of a batch, I = inputs of a layer, H = its outputs, T = tasks, K = width of a tower's output
-
-BYTE = 256
+# B = rows of a batch, F = fields, D = embedding size, T = towers, K = width of a tower's output
 
 
-class _ReluDropout(torch.autograd.Function):
-    """max(x, 0) times a random mask; backward needs the output alone, which is 0 wherever nothing flows.
+class Tower(Parameters):
+    """A task's tower (paper, section A.1); a bare name such as ``tower: nfm`` sets the kind alone."""
 
-    The mask comes from random bytes, the resolution of the rate is therefore 1/256; what is kept is scaled by the exact
-    inverse of the share that bytes keep, so that the mean is right. Drawing Bernoulli numbers costs 20 times as much.
+    kind: Literal["mlp", "nfm", "deepfm", "afm"] = "mlp"
+    layers: tuple[int, ...] = Field((128, 64, 32), min_length=1, description="widths; afm uses the last one alone")
+    dropout: tuple[float, ...] = Field((0.1, 0.3, 0.3), description="one rate a layer; afm uses the last one alone")
+    attention_factor: int = Field(8, ge=1, description="hidden size of afm's attention over pairs of fields")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: Any) -> Any:
+        return {"kind": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(self.dropout) != len(self.layers):
+            raise ValueError(f"dropout has {len(self.dropout)} rates for {len(self.layers)} layers")
+        if any(not 0 <= rate < 1 for rate in self.dropout):
+            raise ValueError(f"dropout {list(self.dropout)} must lie in [0, 1)")
+        if any(width < 1 for width in self.layers):
+            raise ValueError(f"layers {list(self.layers)} must be positive")
+        return self
+
+
+class MLPTowers(nn.Module):
+    """Multi-layer perceptrons over the concatenated embeddings.
+
+    Shape:
+        ids [B, F], vectors [B, F * D] -> [T, K, B]
     """
 
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, dropped: int) -> Tensor:
-        ctx.scale = BYTE / (BYTE - dropped)
-        y = x.clamp_min(0)
-        if dropped:
-            # Bytes 0..255 are exact in every float type; this keeps y where byte > dropped - 1, in one sweep.
-            bytes_ = random_bytes(y.numel(), device=y.device).to(y.dtype).view(y.shape)
-            torch.ops.aten.threshold_backward.grad_input(y, bytes_, dropped - 1, grad_input=y)
-            y.mul_(ctx.scale)
-        ctx.save_for_backward(y)
-        return y
+    def __init__(
+        self, vocabulary_sizes: Sequence[int], dim: int, *, count: int, options: Tower, batch_norm: bool = False
+    ) -> None:
+        super().__init__()
+        self.mlp = GroupedMLP(
+            len(vocabulary_sizes) * dim,
+            count=count,
+            layers=options.layers,
+            dropout=options.dropout,
+            batch_norm=batch_norm,
+        )
 
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        (y,) = ctx.saved_tensors
-        gradient = torch.ops.aten.threshold_backward(gradients[0], y, 0)
-        return gradient.mul_(ctx.scale) if ctx.scale != 1 else gradient, None
-
-
-def random_bytes(count: int, *, device: torch.device) -> Tensor:
-    """Random bytes, eight from each word of the generator: uint8 [count]."""
-    words = torch.empty((count + 7) // 8, dtype=torch.int64, device=device)
-    return words.random_(-(2**63), None).view(torch.uint8)[:count]
+    def forward(self, ids: Tensor, vectors: Tensor) -> Tensor:
+        """Run all towers."""
+        result: Tensor = self.mlp(vectors.t())
+        return result
 
 
-def relu_dropout(x: Tensor, *, rate: float, training: bool) -> Tensor:
-    """ReLU, then dropout in training.
+KINDS = {"mlp": MLPTowers, "nfm": NFMTowers, "deepfm": DeepFMTowers, "afm": AFMTowers}
+
+
+def build_towers(
+    vocabulary_sizes: Sequence[int], dim: int, *, count: int, options: Tower, batch_norm: bool = False
+) -> nn.Module:
+    """Towers of one kind over embeddings of F fields.
 
     Args:
-        x: result of an affine map.
-        rate: share to drop, rounded to a multiple of 1/256.
-        training: False leaves dropout out.
-    """
-    dropped = min(round(rate * BYTE), BYTE - 1) if training else 0
-    return cast(Tensor, _ReluDropout.apply(x, dropped))  # type: ignore[no-untyped-call]
+        vocabulary_sizes: ids of each field.
+        dim: D.
+        count: T.
+        options: kind and sizes.
+        batch_norm: normalise before each ReLU of the layers.
 
-
-class GroupedLinear(nn.Module):
-    """T affine maps of T inputs, or of one common input.
-
-    Shape:
-        [T, I, B] -> [T, H, B], or [I, B] -> [T, H, B]
-    """
-
-    def __init__(self, tasks: int, inputs: int, outputs: int, *, bias: bool = True) -> None:
-        super().__init__()
-        bound = 1 / sqrt(inputs)  # as torch.nn.Linear
-        self.weight = nn.Parameter(torch.empty(tasks, outputs, inputs).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.empty(tasks, outputs, 1).uniform_(-bound, bound)) if bias else None
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply the maps."""
-        tasks, outputs, inputs = self.weight.shape
-        if x.dim() == 2 and self.bias is not None:
-            y = torch.addmm(self.bias.view(-1, 1), self.weight.view(-1, inputs), x)
-            return y.view(tasks, outputs, -1)
-        if self.bias is None:
-            return torch.matmul(self.weight, x)
-        return torch.baddbmm(self.bias, self.weight, x)
-
-
-class GroupedBatchNorm(nn.Module):
-    """Batch normalisation of each feature of each task. A batch of one row, which has no spread, uses running values.
-
-    Shape:
-        [T, H, B] -> [T, H, B]
-    """
-
-    def __init__(self, tasks: int, features: int) -> None:
-        super().__init__()
-        self.norm = nn.BatchNorm1d(tasks * features)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise over the batch."""
-        norm, rows = self.norm, x.shape[-1]
-        columns = x.reshape(-1, rows).t()  # [B, T * H]
-        y = F.batch_norm(
-            columns,
-            norm.running_mean,
-            norm.running_var,
-            norm.weight,
-            norm.bias,
-            training=self.training and rows > 1,
-            momentum=norm.momentum or 0.0,
-            eps=norm.eps,
-        )
-        return y.t().contiguous().view(x.shape)
-
-
-class GroupedTowers(nn.Module):
-    """Task-specific towers f_1 … f_T over one input (eq. 4): layers of affine map, ReLU, dropout.
-
-    Shape:
-        [I, B] -> [T, K, B], K the width of the last layer
+    Returns:
+        A module: ids [B, F], vectors [B, F * D] -> [T, K, B], K the width of the last layer.
 
     Example:
-        >>> GroupedTowers(90, tasks=2, options=Tower())(torch.zeros(90, 7)).shape
+        >>> towers = build_towers([3, 4], 5, count=2, options=Tower(kind="deepfm"))
+        >>> towers(torch.zeros(7, 2, dtype=torch.int32), torch.zeros(7, 10)).shape
         torch.Size([2, 32, 7])
     """
-
-    def __init__(self, inputs: int, *, tasks: int, options: Tower, batch_norm: bool = False) -> None:
-        super().__init__()
-        widths: Sequence[int] = (inputs, *options.layers)
-        self.dropout = options.dropout
-        self.layers = nn.ModuleList(GroupedLinear(tasks, i, h) for i, h in zip(widths, options.layers, strict=False))
-        self.norms = nn.ModuleList(GroupedBatchNorm(tasks, h) if batch_norm else nn.Identity() for h in options.layers)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Run all towers."""
-        for layer, norm, rate in zip(self.layers, self.norms, self.dropout, strict=True):
-            x = relu_dropout(norm(layer(x)), rate=rate, training=self.training)
-        return x
+    kind: Callable[..., nn.Module] = KINDS[options.kind]
+    return kind(vocabulary_sizes, dim, count=count, options=options, batch_norm=batch_norm)

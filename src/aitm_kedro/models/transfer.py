@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from aitm_kedro.models.embedding import INITIAL_STD
-from aitm_kedro.models.tower import relu_dropout
+from aitm_kedro.models.grouped import relu_dropout
 
 # B = rows of a batch, K = width of a tower's output
 

@@ -17,7 +17,7 @@ def build(description: Description) -> Network:
         description.model,
         vocabulary_sizes=description.vocabulary_sizes,
         steps=description.steps,
-        options=find(description.model).options.model_validate(description.options),
+        options=find(description.model).Options.model_validate(description.options),
     )
 
 

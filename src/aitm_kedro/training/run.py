@@ -1,7 +1,7 @@
 """From encoded examples to weights, and from weights to predictions: what the modelling nodes call."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,8 +59,37 @@ def train_network(
     )
     model = build(description)
     logger.info("training '%s' with seed %d on %s rows", name, seed, f"{len(train):,}")
-    history = fit(model, train, valid, options=training, main_steps=main_steps, seed=seed)
-    return to_weights(model, description), {"model": name, **history}
+    histories = [
+        fit(
+            part,
+            train.of_steps(part.steps),
+            valid.of_steps(part.steps),
+            options=training,
+            main_steps=[step for step in main_steps if step in part.steps] or part.steps,
+            seed=seed,
+        )
+        for part in model.parts()
+    ]
+    history = histories[0] if len(histories) == 1 else _sum_up(histories)
+    return to_weights(model.eval(), description), {"model": name, **history}
+
+
+def _sum_up(histories: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """One history of independent networks, each with its own under "parts"; an epoch is one of each."""
+    mean = {name: float(np.mean([history[name] for history in histories])) for name in ("epochs", "best_epoch")}
+    seconds, per_epoch, parameters = (
+        sum(history[name] for history in histories) for name in ("seconds", "seconds_per_epoch", "parameters")
+    )
+    common = ("device", "precision", "train_rows", "valid_rows", "seed")
+    return {
+        "parts": {", ".join(history["main_steps"]): history for history in histories},
+        **mean,
+        "seconds": round(seconds, 3),
+        "seconds_per_epoch": round(per_epoch, 3),
+        "rows_per_second": round(histories[0]["train_rows"] / per_epoch, 1),
+        "parameters": parameters,
+        **{name: histories[0][name] for name in common},
+    }
 
 
 def predict_with_network(weights: Weights, examples: Examples, *, training: Training) -> np.ndarray:

@@ -1,32 +1,66 @@
 """Nodes of the comparison."""
 
-from collections.abc import Mapping
-from typing import Any
+import logging
+from collections.abc import Sequence
 
 import pandas as pd
+from matplotlib.figure import Figure
 
-from aitm_kedro.evaluation import comparison as scoreboard
+from aitm_kedro import figures
+from aitm_kedro.evaluation import comparison as board
+from aitm_kedro.evaluation import scoreboard
 from aitm_kedro.parameters import Evaluation, Funnel
 
-
-def tidy_metrics(metrics: Mapping[str, Any]) -> pd.DataFrame:
-    """Lay out one model's metrics, one number a row."""
-    return scoreboard.tidy_metrics(metrics)
+logger = logging.getLogger(__name__)
 
 
-def compare_models(*scores: pd.DataFrame) -> pd.DataFrame:
-    """Put the metrics of all models into one tidy table: model, seed, step, metric, value."""
-    return scoreboard.gather(scores)
+def compare_models(*scores: pd.DataFrame | None, runs: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
+    """Put the numbers of all models together.
+
+    Args:
+        *scores: of each of the runs, None where it has none.
+        runs: their names.
+
+    Returns:
+        The tidy table (model, seed, step, metric, value), the same by segment, and notes on what is missing.
+    """
+    gathered = board.gather(dict(zip(runs, scores, strict=True)))
+    for note in gathered.notes:
+        logger.warning(note)
+    return gathered.comparison, gathered.segments, gathered.notes
 
 
-def tabulate_comparison(comparison: pd.DataFrame, funnel: Funnel, evaluation: Evaluation) -> str:
-    """Write the comparison as Markdown."""
-    positives = comparison[comparison["metric"] == "positives"].drop_duplicates("step").set_index("step")["value"]
-    counted = ", ".join(f"{int(positives[step]):,} of {step}" for step in funnel.steps if step in positives)
+def summarise_models(
+    comparison: pd.DataFrame, funnel: Funnel, *placements: pd.DataFrame | None, runs: Sequence[str]
+) -> pd.DataFrame:
+    """Means over seeds, gains, and paired tests, one row a model and step."""
+    return board.summarise(comparison, dict(zip(runs, placements, strict=True)), steps=funnel.steps)
+
+
+def tabulate_comparison(
+    summary: pd.DataFrame, comparison: pd.DataFrame, notes: Sequence[str], funnel: Funnel, evaluation: Evaluation
+) -> str:
+    """Write the comparison as Markdown: the paper's Table 2."""
     return scoreboard.tabulate(
+        summary,
         comparison,
         steps=funnel.steps,
         main_steps=funnel.main_steps,
         confidence=evaluation.confidence,
-        tested_on=f"the test split (positives: {counted})",
+        tested_on=scoreboard.describe_test(comparison, steps=funnel.steps),
+        notes=notes,
+    )
+
+
+def draw_comparison(summary: pd.DataFrame, comparison: pd.DataFrame, funnel: Funnel) -> Figure:
+    """Draw the AUC of every model on the main steps."""
+    steps = [step for step in funnel.steps if step in funnel.main_steps]
+    return figures.draw_comparison(summary, comparison, steps=steps)
+
+
+def draw_segments(segment_comparison: pd.DataFrame, funnel: Funnel, evaluation: Evaluation) -> Figure:
+    """Draw the AUC of every model within each segment as a heat map."""
+    steps = [step for step in funnel.steps if step in funnel.main_steps]
+    return figures.draw_segments(
+        segment_comparison, steps=steps, segment=funnel.segment, min_positives=evaluation.min_segment_positives
     )

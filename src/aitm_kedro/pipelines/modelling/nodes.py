@@ -8,17 +8,19 @@ import numpy as np
 import pandas as pd
 import pyarrow.dataset as ds
 
-from aitm_kedro.baselines import logistic
+from aitm_kedro.baselines import lightgbm, logistic
 from aitm_kedro.baselines.oracle import align_truth, differing_steps
 from aitm_kedro.description import Description
 from aitm_kedro.errors import InputError
 from aitm_kedro.evaluation.correction import correct, row_keep_rates
 from aitm_kedro.evaluation.metrics import evaluate_predictions
+from aitm_kedro.evaluation.scores import tidy_scores
+from aitm_kedro.evaluation.significance import place_rows
 from aitm_kedro.examples import Examples, read_examples
 from aitm_kedro.funnel import IMPRESSION_ID
-from aitm_kedro.parameters import Evaluation, Funnel, LogisticOptions, Parameters, Training
+from aitm_kedro.parameters import Evaluation, Funnel, Parameters, Training
 from aitm_kedro.training import run
-from aitm_kedro.weights import Weights
+from aitm_kedro.weights import Boosters, Weights
 
 logger = logging.getLogger(__name__)
 
@@ -28,25 +30,44 @@ def train_network(
     valid_examples: ds.Dataset,
     vocabulary: pd.DataFrame,
     funnel: Funnel,
-    training: Training,
     options: Parameters,
+    training: Training,
     *,
     model: str,
     seed: int,
 ) -> tuple[Weights, dict[str, Any]]:
     """Train the network called ``model``."""
     sizes = vocabulary_sizes(vocabulary)
+    train, valid = _read(train_examples, valid_examples, fields=list(sizes), funnel=funnel)
     weights, history = run.train_network(
         model,
-        read_examples(train_examples, fields=list(sizes), steps=funnel.steps),
-        read_examples(valid_examples, fields=list(sizes), steps=funnel.steps),
+        train,
+        valid,
         vocabulary_sizes=list(sizes.values()),
         main_steps=funnel.main_steps,
         options=options,
         training=training,
         seed=seed,
     )
-    return weights, history
+    return weights, history | _origin(train, valid, {"funnel": funnel, "training": training, model: options})
+
+
+def train_lightgbm(
+    train_examples: ds.Dataset,
+    valid_examples: ds.Dataset,
+    vocabulary: pd.DataFrame,
+    funnel: Funnel,
+    options: lightgbm.LightGBMOptions,
+    *,
+    seed: int,
+) -> tuple[Boosters, dict[str, Any]]:
+    """Boost trees for every step."""
+    sizes = vocabulary_sizes(vocabulary)
+    train, valid = _read(train_examples, valid_examples, fields=list(sizes), funnel=funnel, with_values=True)
+    models, history = lightgbm.train_lightgbm(
+        train, valid, vocabulary_sizes=list(sizes.values()), options=options, seed=seed
+    )
+    return models, history | _origin(train, valid, {"funnel": funnel, "lightgbm": options})
 
 
 def train_logistic(
@@ -54,16 +75,13 @@ def train_logistic(
     valid_examples: ds.Dataset,
     vocabulary: pd.DataFrame,
     funnel: Funnel,
-    options: LogisticOptions,
+    options: logistic.LogisticOptions,
 ) -> tuple[Weights, dict[str, Any]]:
     """Fit the yardstick; nothing in it is drawn, so it has no seed."""
     sizes = vocabulary_sizes(vocabulary)
-    return logistic.train_logistic(
-        read_examples(train_examples, fields=list(sizes), steps=funnel.steps),
-        read_examples(valid_examples, fields=list(sizes), steps=funnel.steps),
-        vocabulary_sizes=list(sizes.values()),
-        options=options,
-    )
+    train, valid = _read(train_examples, valid_examples, fields=list(sizes), funnel=funnel)
+    weights, history = logistic.train_logistic(train, valid, vocabulary_sizes=list(sizes.values()), options=options)
+    return weights, history | _origin(train, valid, {"funnel": funnel, "logistic": options})
 
 
 def predict_test(
@@ -71,7 +89,25 @@ def predict_test(
 ) -> pd.DataFrame:
     """Predict the test split with a network, and undo the downsampling of its training rows."""
     return _predict(
-        weights, test_examples, sampling_report, funnel, lambda w, x: run.predict_with_network(w, x, training=training)
+        weights,
+        test_examples,
+        sampling_report,
+        funnel,
+        lambda x: run.predict_with_network(weights, x, training=training),
+    )
+
+
+def predict_test_lightgbm(
+    weights: Boosters, test_examples: ds.Dataset, sampling_report: Mapping[str, Any], funnel: Funnel
+) -> pd.DataFrame:
+    """Predict the test split with boosted trees, and undo the downsampling of their training rows."""
+    return _predict(
+        weights,
+        test_examples,
+        sampling_report,
+        funnel,
+        lambda x: lightgbm.predict_with_lightgbm(weights, x),
+        with_values=True,
     )
 
 
@@ -79,19 +115,26 @@ def predict_test_logistic(
     weights: Weights, test_examples: ds.Dataset, sampling_report: Mapping[str, Any], funnel: Funnel
 ) -> pd.DataFrame:
     """Predict the test split with the yardstick, and undo the downsampling of its training rows."""
-    return _predict(weights, test_examples, sampling_report, funnel, logistic.predict_with_logistic)
+    return _predict(
+        weights, test_examples, sampling_report, funnel, lambda x: logistic.predict_with_logistic(weights, x)
+    )
 
 
 def evaluate(
     predictions: pd.DataFrame,
+    history: Mapping[str, Any],
     test_examples: ds.Dataset,
     funnel: Funnel,
     evaluation: Evaluation,
     *,
     model: str,
     seed: int,
-) -> dict[str, Any]:
-    """Judge a model's predictions of the test split."""
+) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
+    """Judge a model's predictions of the test split.
+
+    Returns:
+        metrics; scores, the same one number a row; placements of test rows, for paired tests against other models.
+    """
     examples = read_examples(test_examples, fields=(), steps=funnel.steps)
     if not np.array_equal(examples.impression_id, predictions[IMPRESSION_ID].to_numpy()):
         raise InputError(
@@ -100,28 +143,37 @@ def evaluate(
         )
     raw = predictions[[f"{step}_raw" for step in funnel.steps]].to_numpy()
     corrected = predictions[list(funnel.steps)].to_numpy()
-    return {"model": model, "seed": seed} | evaluate_predictions(
+    metrics = {"model": model, "seed": seed} | evaluate_predictions(
         examples.labels, raw, corrected, steps=funnel.steps, segment=examples.segment, options=evaluation
     )
+    metrics |= {"test_rows": examples.fingerprint(), "parameters_used": _plain({"evaluation": evaluation})}
+    return metrics, tidy_scores(metrics, history), place_rows(examples.labels, raw, steps=funnel.steps)
 
 
 def evaluate_oracle(
     oracle: ds.Dataset, test_examples: ds.Dataset, funnel: Funnel, evaluation: Evaluation
-) -> dict[str, Any]:
-    """Judge the truth itself on the test split, where the source tells it."""
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Judge the truth itself on the test split, where the source tells it: metrics, and the same one number a row."""
     examples = read_examples(test_examples, fields=(), steps=funnel.steps)
     truth = align_truth(oracle.to_batches(), examples.impression_id, steps=funnel.steps)
+    metrics: dict[str, Any] = {"model": "oracle", "seed": None}
+    metrics |= {
+        "test_rows": examples.fingerprint(),
+        "parameters_used": _plain({"funnel": funnel, "evaluation": evaluation}),
+    }
     if truth is None:
-        return {"model": "oracle", "seed": None, "note": "no truth is known for this source", "steps": {}}
+        metrics |= {"note": "no truth is known for this source", "steps": {}}
+        return metrics, tidy_scores(metrics)
     for step in differing_steps(truth, examples.labels, steps=funnel.steps):
         logger.warning(
             "The truth of '%s' is not of these labels: their rates differ by far more than chance allows. The source "
             "knows the truth for its own windows; with other funnel.windows or labels.policy it is no ceiling.",
             step,
         )
-    return {"model": "oracle", "seed": None} | evaluate_predictions(
+    metrics |= evaluate_predictions(
         examples.labels, truth, truth, steps=funnel.steps, segment=examples.segment, options=evaluation
     )
+    return metrics, tidy_scores(metrics)
 
 
 def vocabulary_sizes(vocabulary: pd.DataFrame) -> dict[str, int]:
@@ -130,16 +182,40 @@ def vocabulary_sizes(vocabulary: pd.DataFrame) -> dict[str, int]:
     return {str(field): int(last) + 1 for field, last in largest.items()}
 
 
+def _read(
+    train: ds.Dataset, valid: ds.Dataset, *, fields: list[str], funnel: Funnel, with_values: bool = False
+) -> tuple[Examples, Examples]:
+    read = [
+        read_examples(table, fields=fields, steps=funnel.steps, with_values=with_values) for table in (train, valid)
+    ]
+    return read[0], read[1]
+
+
+def _origin(train: Examples, valid: Examples, parameters: Mapping[str, Parameters | Funnel]) -> dict[str, Any]:
+    """What a model came from: the rows it learnt from, and the parameters.
+
+    A comparison sees by it whether models learnt from the same, and a benchmark that goes on after a stop, whether a
+    model is still up to date.
+    """
+    return {"data": f"{train.fingerprint()}-{valid.fingerprint()}", "parameters_used": _plain(parameters)}
+
+
+def _plain(parameters: Mapping[str, Parameters | Funnel]) -> dict[str, Any]:
+    return {name: value.model_dump(mode="json") for name, value in parameters.items()}
+
+
 def _predict(
-    weights: Weights,
+    model: Weights | Boosters,
     test_examples: ds.Dataset,
     sampling_report: Mapping[str, Any],
     funnel: Funnel,
-    predict: Callable[[Weights, Examples], np.ndarray],
+    predict: Callable[[Examples], np.ndarray],
+    *,
+    with_values: bool = False,
 ) -> pd.DataFrame:
-    fields = Description.from_metadata(weights).fields
-    examples = read_examples(test_examples, fields=fields, steps=funnel.steps)
-    raw = predict(weights, examples)
+    fields = Description.from_metadata(model).fields
+    examples = read_examples(test_examples, fields=fields, steps=funnel.steps, with_values=with_values)
+    raw = predict(examples)
     corrected = correct(raw, row_keep_rates(sampling_report["keep_rates"], examples.segment))
     return pd.DataFrame(
         {IMPRESSION_ID: examples.impression_id}

@@ -1,134 +1,126 @@
 """Wiring of modelling: one template, one namespace for each model and seed."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any, get_type_hints
+from typing import Any, NamedTuple
 
 from kedro.pipeline import Node, Pipeline
 
-from aitm_kedro.models.registry import find
+from aitm_kedro.configuration import MODEL_OPTIONS
+from aitm_kedro.errors import InputError
+from aitm_kedro.models import NETWORKS
+from aitm_kedro.pipelines.binding import bind
 from aitm_kedro.pipelines.modelling.nodes import (
     evaluate,
     evaluate_oracle,
     predict_test,
+    predict_test_lightgbm,
     predict_test_logistic,
+    train_lightgbm,
     train_logistic,
     train_network,
 )
 
 SHARED = {"train_examples@arrow", "valid_examples@arrow", "test_examples@arrow", "vocabulary@pandas", "sampling_report"}
+PARAMETERS = {"params:funnel", "params:training", "params:evaluation"}
+
+LEARNT_FROM = ["train_examples@arrow", "valid_examples@arrow", "vocabulary@pandas", "params:funnel", "params:options"]
+PREDICTED_FROM = ["weights", "test_examples@arrow", "sampling_report", "params:funnel"]
 
 
-def create_pipeline(*, models: Sequence[str] = ("aitm",), seeds: Sequence[int] = (0,)) -> Pipeline:
-    """Every network with every seed, the logistic yardstick and the truth.
+class Learner(NamedTuple):
+    """How a model is trained and used: the functions, and the parameters that both need beside the common ones."""
+
+    train: Callable[..., Any]
+    predict: Callable[..., Any]
+    needs: tuple[str, ...] = ()
+
+
+def create_pipeline(*, models: Sequence[str], seeds: Sequence[int]) -> Pipeline:
+    """Every model with every seed, the logistic yardstick and the truth.
 
     Args:
-        models: registered networks.
-        seeds: of the networks.
+        models: names of the table ``configuration.MODEL_OPTIONS``, without ``logistic``, which is always there.
+        seeds: of the models.
+
+    Raises:
+        InputError: a model is unknown, or a model or seed stands twice.
     """
-    parts = [_namespaced(_network(model, seed), model=model, seed=seed) for model in models for seed in seeds]
-    parts.append(_namespaced(_logistic(), model="logistic", seed=0))
-    return sum(parts, _oracle())
+    check_models(models)
+    check_seeds(seeds)
+    parts = [_template(model, seed) for model in models for seed in seeds]
+    return sum([*parts, _template("logistic", 0)], _oracle())
 
 
-def _namespaced(template: Pipeline, *, model: str, seed: int) -> Pipeline:
-    shared = {"params:funnel", "params:training", "params:evaluation"} & template.inputs()
+def check_models(models: Sequence[str]) -> None:
+    """Raise InputError unless every model can be trained, and stands there once."""
+    known = [name for name in MODEL_OPTIONS if name != "logistic"]
+    for model in models:
+        if model == "logistic":
+            raise InputError("MODELS names 'logistic', which is in every comparison anyway; take it out")
+        if model not in known:
+            raise InputError(f"MODELS names '{model}', which is no registered model; choose among {', '.join(known)}")
+        if list(models).count(model) > 1:
+            raise InputError(f"MODELS names '{model}' twice; each model is trained once for each seed")
+
+
+def check_seeds(seeds: Sequence[int]) -> None:
+    """Raise InputError unless there are seeds, all of them different whole numbers from 0 on."""
+    if not seeds:
+        raise InputError("SEEDS is empty; name at least one")
+    for seed in seeds:
+        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+            raise InputError(f"SEEDS has {seed!r}; a seed is a whole number from 0 on")
+        if list(seeds).count(seed) > 1:
+            raise InputError(f"SEEDS has {seed} twice; two equal runs would look like two different ones")
+
+
+def _template(model: str, seed: int) -> Pipeline:
+    """Train, predict, evaluate: one model and seed."""
+    learner = _learner(model, seed)
+    nodes = Pipeline(
+        [
+            Node(learner.train, [*LEARNT_FROM, *learner.needs], ["weights", "history"], name="train"),
+            Node(learner.predict, [*PREDICTED_FROM, *learner.needs], "predictions", name="predict_test"),
+            Node(
+                bind(evaluate, model=model, seed=seed),
+                ["predictions", "history", "test_examples@arrow", "params:funnel", "params:evaluation"],
+                ["metrics", "scores", "placements"],
+                name="evaluate",
+            ),
+        ]
+    )
     return Pipeline(
-        template,
+        nodes,
         namespace=f"{model}.seed{seed}",
-        inputs=SHARED & template.inputs(),
-        parameters={name: name for name in shared} | {"params:options": f"params:{model}"},
+        inputs=SHARED & nodes.inputs(),
+        # Names without a dot, which nodes outside of the namespace may read.
+        outputs={name: f"{model}_seed{seed}_{name}" for name in ("scores", "placements")},
+        parameters={name: name for name in PARAMETERS & nodes.inputs()} | {"params:options": f"params:{model}"},
         tags=[model, "modelling"],
     )
 
 
-def _network(model: str, seed: int) -> Pipeline:
-    train = _bind(train_network, hints={"options": find(model).options}, model=model, seed=seed)
-    return Pipeline(
-        [
-            Node(
-                train,
-                [
-                    "train_examples@arrow",
-                    "valid_examples@arrow",
-                    "vocabulary@pandas",
-                    "params:funnel",
-                    "params:training",
-                    "params:options",
-                ],
-                ["weights", "history"],
-                name="train",
-            ),
-            Node(
-                predict_test,
-                ["weights", "test_examples@arrow", "sampling_report", "params:funnel", "params:training"],
-                "predictions",
-                name="predict_test",
-            ),
-            _evaluate(model, seed),
-        ]
-    )
-
-
-def _logistic() -> Pipeline:
-    return Pipeline(
-        [
-            Node(
-                train_logistic,
-                [
-                    "train_examples@arrow",
-                    "valid_examples@arrow",
-                    "vocabulary@pandas",
-                    "params:funnel",
-                    "params:options",
-                ],
-                ["weights", "history"],
-                name="train",
-            ),
-            Node(
-                predict_test_logistic,
-                ["weights", "test_examples@arrow", "sampling_report", "params:funnel"],
-                "predictions",
-                name="predict_test",
-            ),
-            _evaluate("logistic", 0),
-        ]
-    )
-
-
-def _evaluate(model: str, seed: int) -> Node:
-    return Node(
-        _bind(evaluate, model=model, seed=seed),
-        ["predictions", "test_examples@arrow", "params:funnel", "params:evaluation"],
-        "metrics",
-        name="evaluate",
-    )
+def _learner(model: str, seed: int) -> Learner:
+    if model == "logistic":
+        return Learner(train_logistic, predict_test_logistic)
+    if model == "lightgbm":
+        return Learner(bind(train_lightgbm, seed=seed), predict_test_lightgbm)
+    train = bind(train_network, hints={"options": NETWORKS[model].Options}, model=model, seed=seed)
+    return Learner(train, predict_test, needs=("params:training",))
 
 
 def _oracle() -> Pipeline:
-    template = Pipeline(
-        [
-            Node(
-                evaluate_oracle,
-                ["oracle@arrow", "test_examples@arrow", "params:funnel", "params:evaluation"],
-                "metrics",
-                name="evaluate",
-            )
-        ]
+    judge = Node(
+        evaluate_oracle,
+        ["oracle@arrow", "test_examples@arrow", "params:funnel", "params:evaluation"],
+        ["metrics", "scores"],
+        name="evaluate",
     )
     return Pipeline(
-        template,
+        [judge],
         namespace="oracle",
         inputs={"oracle@arrow", "test_examples@arrow"},
+        outputs={"scores": "oracle_scores"},
         parameters={"params:funnel", "params:evaluation"},
         tags=["oracle", "modelling"],
     )
-
-
-def _bind(function: Callable[..., Any], *, hints: dict[str, type] | None = None, **fixed: object) -> Callable[..., Any]:
-    """Fix some arguments, keeping the name and the type hints by which Kedro validates parameters."""
-    bound = partial(function, **fixed)
-    bound.__name__ = function.__name__  # type: ignore[attr-defined]
-    bound.__doc__ = function.__doc__
-    bound.__annotations__ = get_type_hints(function) | (hints or {})
-    return bound

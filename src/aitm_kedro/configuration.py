@@ -1,0 +1,102 @@
+"""Every key that may stand at the top of a parameters file, and what no single key can check."""
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from aitm_kedro.baselines.lightgbm import LightGBMOptions
+from aitm_kedro.baselines.logistic import LogisticOptions
+from aitm_kedro.errors import InputError
+from aitm_kedro.models import NETWORKS
+from aitm_kedro.parameters import (
+    Evaluation,
+    Features,
+    Funnel,
+    Ingestion,
+    Labels,
+    Parameters,
+    Reporting,
+    Sampling,
+    Split,
+    Training,
+    VocabularyOptions,
+)
+
+MODEL_OPTIONS: dict[str, type[Parameters]] = {
+    "lightgbm": LightGBMOptions,
+    **{name: network.Options for name, network in NETWORKS.items()},
+    "logistic": LogisticOptions,
+}
+"""Every model that can be trained, with the class of its options, in the order of the tables."""
+
+TOP_LEVEL: dict[str, type[BaseModel]] = {
+    "funnel": Funnel,
+    "features": Features,
+    "ingestion": Ingestion,
+    "labels": Labels,
+    "split": Split,
+    "sampling": Sampling,
+    "vocabulary": VocabularyOptions,
+    "training": Training,
+    **MODEL_OPTIONS,
+    "evaluation": Evaluation,
+    "reporting": Reporting,
+}
+"""Every key, with the class that reads it."""
+
+
+def check_parameters(parameters: Mapping[str, Any]) -> None:
+    """Check the raw top-level keys together, before anything runs.
+
+    Raises:
+        InputError: a key is unknown, a model is given an option of another one, or a feature would tell the answer.
+    """
+    forbid_unknown_keys(parameters)
+    forbid_foreign_options(parameters)
+    forbid_leaks(parameters)
+
+
+def forbid_unknown_keys(parameters: Mapping[str, Any]) -> None:
+    """Raise InputError for a top-level parameter key that no part of the project reads."""
+    for key in parameters:
+        if key not in TOP_LEVEL:
+            close = difflib.get_close_matches(key, TOP_LEVEL, n=1)
+            hint = f" Did you mean '{close[0]}'?" if close else f" Known keys: {', '.join(TOP_LEVEL)}."
+            raise InputError(f"The parameters have an unknown key '{key}'.{hint}")
+
+
+def forbid_foreign_options(parameters: Mapping[str, Any]) -> None:
+    """Raise InputError for an option of a model that is another model's; pydantic would only call it unknown."""
+    for model, options in MODEL_OPTIONS.items():
+        given = parameters.get(model)
+        if not isinstance(given, Mapping):
+            continue
+        for name in given:
+            owners = [other for other, theirs in MODEL_OPTIONS.items() if name in theirs.model_fields]
+            if owners and name not in options.model_fields:
+                raise InputError(
+                    f"The parameters give '{model}' the option '{name}', which belongs to {', '.join(owners)}. Options "
+                    f"of '{model}': {', '.join(options.model_fields)}."
+                )
+
+
+def forbid_leaks(parameters: Mapping[str, Any]) -> None:
+    """Check that no feature is a label or the truth.
+
+    Args:
+        parameters: the raw top-level keys; parts that are wrong in themselves are passed over, since Kedro lists
+            all of them together when it validates the inputs of the nodes.
+
+    Raises:
+        InputError: if a feature would tell a model the answer.
+    """
+    try:
+        funnel, features = Funnel.model_validate(parameters["funnel"]), Features.model_validate(parameters["features"])
+    except (KeyError, ValidationError):
+        return
+    try:
+        features.forbid_labels(funnel)
+    except ValueError as error:
+        raise InputError(f"The parameters contradict each other: {error}.") from None
