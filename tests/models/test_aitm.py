@@ -3,13 +3,13 @@ import math
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
-from aitm_kedro.errors import InputError
-from aitm_kedro.models import NETWORKS, build_model
+from aitm_kedro.models import build_model
 from aitm_kedro.models.aitm import AITM, AITMOptions, calibrator
 from aitm_kedro.models.base import cross_entropy
 from aitm_kedro.models.embedding import Embedding
-from aitm_kedro.models.tower import GroupedTowers, Tower, relu_dropout
+from aitm_kedro.models.grouped import GroupedMLP, relu_dropout
 from aitm_kedro.models.transfer import AIT
 
 SIZES = [7, 3, 11]
@@ -43,9 +43,9 @@ def _reference(model: AITM, ids: np.ndarray) -> dict[str, np.ndarray]:
         q, p, z, w = [], [], [], []
         for t in range(tasks):
             x = v
-            for layer in range(len(model.towers.layers)):
-                matrix = weights[f"towers.layers.{layer}.weight"][t]
-                x = np.maximum(matrix @ x + weights[f"towers.layers.{layer}.bias"][t, :, 0], 0)
+            for layer in range(len(model.towers.mlp.layers)):
+                matrix = weights[f"towers.mlp.layers.{layer}.weight"][t]
+                x = np.maximum(matrix @ x + weights[f"towers.mlp.layers.{layer}.bias"][t, :, 0], 0)
             q.append(x)
             if t == 0:
                 z.append(x)
@@ -131,22 +131,22 @@ def test_gradients_reach_every_parameter(tasks: int, batch_norm: bool) -> None:
     assert not dead
 
 
-@pytest.mark.parametrize("name", sorted(NETWORKS))
 @pytest.mark.parametrize("rows", [1, 5])
 @pytest.mark.parametrize("mode", [True, False])
-def test_any_batch_works_also_of_unknown_ids(name: str, rows: int, mode: bool) -> None:
-    model = build_model(name, vocabulary_sizes=SIZES, steps=STEPS, options={"batch_norm": True}).train(mode)
+def test_any_batch_works_with_batch_norm(rows: int, mode: bool) -> None:
+    model = _model(4, batch_norm=True).train(mode)
     output = model(torch.zeros(rows, len(SIZES), dtype=torch.int64))
-    y = model.probabilities(output)
-    assert y.shape == (rows, len(STEPS))
-    assert ((y > 0) & (y < 1)).all()
     assert torch.isfinite(model.loss(output, torch.ones(rows, len(STEPS))))
+
+
+def test_batch_norm_needs_layers() -> None:
+    with pytest.raises(ValidationError, match="a tower of kind afm has no layers to normalise"):
+        AITMOptions(batch_norm=True, tower="afm")
 
 
 def test_batch_norm_normalises_each_feature_of_each_tower() -> None:
     torch.manual_seed(0)
-    options = Tower(layers=(6,), dropout=(0.0,))
-    towers = GroupedTowers(4, tasks=2, options=options, batch_norm=True).train()
+    towers = GroupedMLP(4, count=2, layers=[6], dropout=[0.0], batch_norm=True).train()
     x = torch.randn(4, 50)
     y = towers.layers[0](x)
     expected = (y - y.mean(2, keepdim=True)) / (y.var(2, keepdim=True, unbiased=False) + 1e-5).sqrt()
@@ -184,8 +184,3 @@ def test_released_initialisation() -> None:
     for tensor in (model.embedding.weight, model.ait.weight):
         assert tensor.std().item() == pytest.approx(0.01, rel=0.05)
     assert model.ait.bias is None
-
-
-def test_unknown_network() -> None:
-    with pytest.raises(InputError, match="'aitn' is no registered network"):
-        build_model("aitn", vocabulary_sizes=SIZES, steps=STEPS, options={})

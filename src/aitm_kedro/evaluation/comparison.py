@@ -188,7 +188,7 @@ Placed = Mapping[tuple[str, int], tuple[np.ndarray, np.ndarray]]
 
 
 def _mean_placements(comparison: pd.DataFrame, placements: Mapping[str, pd.DataFrame | None], model: str) -> Placed:
-    seeds = comparison.loc[comparison["model"] == model, "seed"].dropna().astype("int64").unique().tolist()
+    seeds = sorted({int(seed) for seed in comparison.loc[comparison["model"] == model, "seed"].dropna().tolist()})
     found = [table for seed in seeds if (table := placements.get(f"{model}.seed{seed}")) is not None]
     sums: dict[tuple[str, int], list[tuple[np.ndarray, np.ndarray]]] = {}
     for table in found:

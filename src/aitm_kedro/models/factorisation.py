@@ -142,7 +142,7 @@ class AFMTowers(nn.Module):
         fields = vectors.t().view(ids.shape[1], self.dim, -1)  # [F, D, B]
         products = (fields[self.left] * fields[self.right]).transpose(0, 1)  # [D, P, B]
         hidden = torch.relu(self.attention(products.flatten(1)))  # [T, A, P * B]
-        scores = self.score(hidden).view(self.count, 1, len(self.left), -1)
+        scores = self.score(hidden).view(self.count, 1, len(self.left), len(ids))
         shares = torch.softmax(scores, dim=2)  # [T, 1, P, B]
         pooled = (shares * products).sum(2)  # [T, D, B]
         tower: Tensor = self.projection(F.dropout(pooled, self.dropout, self.training)) + self.scalars(ids)
