@@ -14,8 +14,20 @@ import pytest
 from kedro.io import DatasetError, Version
 from matplotlib.figure import Figure as MatplotlibFigure
 
-from aitm_kedro.datasets import CSV, JSON, ArrowTable, Figure, Frame, SafetensorsWeights, Table, Text
-from aitm_kedro.weights import Weights
+from aitm_kedro.datasets import (
+    CSV,
+    JSON,
+    ArrowTable,
+    BoosterTexts,
+    Figure,
+    Frame,
+    OptionalCSV,
+    OptionalFrame,
+    SafetensorsWeights,
+    Table,
+    Text,
+)
+from aitm_kedro.weights import Boosters, Weights
 
 
 def frame(rows=3):
@@ -32,6 +44,10 @@ def weights(rows=3):
     return Weights(tensors={"w": np.arange(rows, dtype=np.float32)}, metadata={"model": "aitm"})
 
 
+def boosters():
+    return Boosters(texts={"click": "tree\n", "add to cart / 50 %": "tree\nof another step"}, metadata={"model": "m"})
+
+
 MAKERS = {
     "json": (JSON, lambda: {"auc": 0.75}),
     "csv": (CSV, frame),
@@ -40,6 +56,7 @@ MAKERS = {
     "parquet": (Frame, frame),
     "ibis": (Table, lambda: ibis.memtable(frame())),
     "safetensors": (SafetensorsWeights, weights),
+    "boosters": (BoosterTexts, boosters),
 }
 
 
@@ -94,7 +111,7 @@ def write_with_little_room(kind, tmp_path, megabytes=1):
         import ibis, numpy as np, pandas as pd
         from kedro.io import DatasetError, Version
         from aitm_kedro import datasets
-        from aitm_kedro.weights import Weights
+        from aitm_kedro.weights import Boosters, Weights
 
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, ({megabytes} << 20, resource.RLIM_INFINITY))
@@ -103,6 +120,7 @@ def write_with_little_room(kind, tmp_path, megabytes=1):
             "Frame": pd.DataFrame({{"x": numbers}}), "CSV": pd.DataFrame({{"x": numbers}}),
             "JSON": numbers.tolist(), "Text": "x" * 16_000_000, "Table": ibis.memtable({{"x": numbers}}),
             "SafetensorsWeights": Weights(tensors={{"w": numbers}}),
+            "BoosterTexts": Boosters(texts={{"click": "x" * 100, "buy": "x" * 16_000_000}}),
         }}["{kind}"]
         version = Version(None, "2024-01-02T00.00.00.000Z")
         dataset = getattr(datasets, "{kind}")(filepath="{tmp_path}/data", version=version)
@@ -114,7 +132,7 @@ def write_with_little_room(kind, tmp_path, megabytes=1):
     return subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=120)
 
 
-@pytest.mark.parametrize("kind", ["Frame", "CSV", "JSON", "Text", "Table", "SafetensorsWeights"])
+@pytest.mark.parametrize("kind", ["Frame", "CSV", "JSON", "Text", "Table", "SafetensorsWeights", "BoosterTexts"])
 def test_a_disk_that_fills_up_in_mid_save(kind, tmp_path):
     result = write_with_little_room(kind, tmp_path)
     assert result.returncode == 1
@@ -130,6 +148,26 @@ def test_frame_weights_and_json_come_back_as_they_went(tmp_path):
     store.save(weights())
     assert store.load().metadata == {"model": "aitm"}
     np.testing.assert_array_equal(store.load().tensors["w"], weights().tensors["w"])
+
+
+def test_trees_are_one_text_file_a_step_and_come_back_as_they_went(tmp_path):
+    store = BoosterTexts(filepath=str(tmp_path / "boosters"))
+    store.save(boosters())
+    assert (tmp_path / "boosters/click.txt").read_text() == "tree\n"
+    assert store.load() == boosters()
+    (tmp_path / "boosters/metadata.json").write_text("{")
+    with pytest.raises(DatasetError, match=r"The trees in .* cannot be read"):
+        store.load()
+
+
+@pytest.mark.parametrize(("kind", "options"), [(OptionalCSV, {"save_args": {"index": False}}), (OptionalFrame, {})])
+def test_an_optional_table_is_none_until_it_is_saved(kind, options, tmp_path):
+    def dataset(save=None):
+        return kind(filepath=str(tmp_path / "data"), version=Version(None, save), **options)
+
+    assert dataset().load() is None
+    dataset("2024-01-01T00.00.00.000Z").save(frame())
+    pd.testing.assert_frame_equal(dataset().load(), frame())
 
 
 def test_a_table_has_an_ibis_and_an_arrow_face(tmp_path):

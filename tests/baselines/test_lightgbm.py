@@ -1,0 +1,127 @@
+from dataclasses import replace
+
+import lightgbm as lgb
+import numpy as np
+import pytest
+
+from aitm_kedro.baselines.lightgbm import LightGBMOptions, predict_with_lightgbm, train_lightgbm
+from aitm_kedro.errors import InputError
+from aitm_kedro.evaluation.auc import auc
+from aitm_kedro.examples import Examples
+from aitm_kedro.weights import Boosters
+
+SIZES = (3, 12)
+QUICK = {"max_rounds": 40, "patience": 5, "threads": 1}
+
+
+def make(rows: int, seed: int) -> Examples:
+    """Clicks follow the value of "age" within its bins, purchases the parity of "city"."""
+    random = np.random.default_rng(seed)
+    age = random.normal(40, 10, rows).astype(np.float32)
+    city = random.integers(12, size=rows)
+    click = random.random(rows) < 1 / (1 + np.exp(-(age - 40) / 4))
+    buy = click & (random.random(rows) < np.where(city % 2, 0.8, 0.1))
+    age[random.random(rows) < 0.05] = np.nan
+    ids = np.stack([1 + (age > 40), city], axis=1).astype(np.int32)
+    return Examples(
+        ids=ids,
+        labels=np.stack([click, buy], axis=1).astype(np.uint8),
+        fields=("age, in years", "city"),
+        steps=("click", "buy"),
+        impression_id=np.arange(rows),
+        values={"age, in years": age},
+    )
+
+
+@pytest.fixture(scope="module")
+def splits() -> tuple[Examples, Examples]:
+    return make(4000, 0), make(2000, 1)
+
+
+def train(splits: tuple[Examples, Examples], seed: int = 0, **options: object) -> tuple[Boosters, dict]:
+    chosen = LightGBMOptions(**(QUICK | options))
+    return train_lightgbm(*splits, vocabulary_sizes=SIZES, options=chosen, seed=seed)
+
+
+def test_it_reads_values_not_bins(splits: tuple[Examples, Examples]) -> None:
+    models, _ = train(splits)
+    test = make(4000, 2)
+    best = auc(test.labels[:, 0], np.nan_to_num(test.values["age, in years"], nan=40))
+    of_bins = auc(test.labels[:, 0], test.ids[:, 0])
+    found = auc(test.labels[:, 0], predict_with_lightgbm(models, test)[:, 0])
+    assert of_bins + 0.05 < found <= best + 0.02
+
+
+@pytest.mark.parametrize("encoding", ["native", "ranked"])
+def test_categories_are_sets_or_ranks(splits: tuple[Examples, Examples], encoding: str) -> None:
+    models, history = train(splits, encodings=(encoding,))
+    assert set(history["encoding"].values()) == {encoding}
+    assert ("cat_threshold=" in models.texts["buy"]) == (encoding == "native")
+
+
+def test_validation_chooses_encoding_and_round(splits: tuple[Examples, Examples]) -> None:
+    models, history = train(splits, max_rounds=300)
+    valid = splits[1]
+    predictions = predict_with_lightgbm(models, valid)
+    for t, step in enumerate(valid.steps):
+        tried = history["valid_auc"][step]
+        assert set(tried) == {"native", "ranked"}
+        assert history["encoding"][step] == max(tried, key=tried.get)
+        assert auc(valid.labels[:, t], predictions[:, t]) == pytest.approx(max(tried.values()), abs=1e-6)
+        assert 1 <= history["rounds"][step] < 295
+        assert models.texts[step].count("Tree=") == history["rounds"][step]
+    assert history["best_epoch"] == np.mean(list(history["rounds"].values()))
+
+
+def test_without_categories_there_is_one_encoding(splits: tuple[Examples, Examples]) -> None:
+    numbers = [
+        replace(part, ids=part.ids[:, :1], fields=part.fields[:1], steps=("click",), labels=part.labels[:, :1])
+        for part in splits
+    ]
+    _, history = train_lightgbm(*numbers, vocabulary_sizes=SIZES[:1], options=LightGBMOptions(**QUICK), seed=0)
+    assert list(history["valid_auc"]["click"]) == ["native"]
+
+
+def test_the_papers_parameters_are_the_defaults_and_reach_the_trees(splits: tuple[Examples, Examples]) -> None:
+    options = LightGBMOptions()
+    models, _ = train(splits)
+    for name, value in {
+        "learning_rate": 0.1,
+        "feature_fraction": 0.9,
+        "bagging_fraction": 0.7,
+        "bagging_freq": 5,
+        "max_bin": 2000,
+        "num_leaves": 70,
+    }.items():
+        assert getattr(options, name) == value
+        assert f"[{name}: {value:g}]" in models.texts["click"]
+    assert "[boosting: gbdt]" in models.texts["click"]
+
+
+def test_text_is_lightgbms_own(splits: tuple[Examples, Examples]) -> None:
+    models, _ = train(splits)
+    x = splits[1].ids.astype(np.float32)
+    x[:, 0] = splits[1].values["age, in years"]
+    own = lgb.Booster(model_str=models.texts["buy"]).predict(x, num_threads=1)
+    np.testing.assert_array_equal(predict_with_lightgbm(models, splits[1])[:, 1], own.astype(np.float32))
+
+
+def test_the_same_seed_grows_the_same_trees(splits: tuple[Examples, Examples]) -> None:
+    first, second, other = (train(splits, seed=seed)[0].texts for seed in (0, 0, 1))
+    assert first == second
+    assert first["click"] != other["click"]
+
+
+def test_bad_input(splits: tuple[Examples, Examples]) -> None:
+    good, valid = splits
+    models, _ = train(splits)
+    with pytest.raises(
+        InputError, match=r"trained on values of \['age, in years'\] but the examples have those of \[\]"
+    ):
+        predict_with_lightgbm(models, replace(valid, values={}))
+    with pytest.raises(InputError, match="the trees of 'buy' are damaged"):
+        predict_with_lightgbm(replace(models, texts=dict(models.texts) | {"buy": "tree\nnonsense"}), valid)
+    with pytest.raises(InputError, match="has no trees for 'click'"):
+        predict_with_lightgbm(replace(models, texts={"buy": models.texts["buy"]}), valid)
+    with pytest.raises(InputError, match="'buy' has a single class among the 2000 validation rows"):
+        train((good, replace(valid, labels=valid.labels * np.array([1, 0], np.uint8))))
