@@ -4,8 +4,9 @@ import pytest
 from kedro.framework.project import configure_project, pipelines, settings
 from kedro.io import DataCatalog
 
-from aitm_kedro.configuration import TOP_LEVEL
+from aitm_kedro.configuration import MODEL_OPTIONS, TOP_LEVEL, check_parameters
 from aitm_kedro.datasets import SimulatedFunnel
+from aitm_kedro.errors import InputError
 from tests.conftest import ROOT
 
 ENVIRONMENTS = sorted(path.name for path in (ROOT / "conf").iterdir() if path.is_dir() and path.name != "local")
@@ -28,7 +29,7 @@ def test_parameters_of_every_environment_are_valid(environment):
 def test_the_catalog_of_every_environment_knows_every_dataset_and_keeps_it_apart(environment):
     catalog = DataCatalog.from_config(loader(environment)["catalog"])
     assert isinstance(catalog.get("raw_impressions"), SimulatedFunnel)
-    for name in pipelines["full"].datasets() - {"raw_impressions"}:
+    for name in (pipelines["full"].datasets() | pipelines["benchmark"].datasets()) - {"raw_impressions"}:
         if not name.startswith("params:"):
             dataset = catalog.get(name)
             assert type(dataset).__module__.startswith("aitm_kedro.datasets"), name
@@ -42,3 +43,29 @@ def test_the_written_parameters_are_the_defaults_of_the_code():
             continue
         assert TOP_LEVEL[key].model_validate(written) == TOP_LEVEL[key](), key
         assert set(written) == set(TOP_LEVEL[key].model_fields), f"conf/base does not show every field of {key}"
+
+
+def test_every_model_shares_embedding_size_and_defaults():
+    """The comparison is fair: what is common to the networks is the same by default."""
+    sizes = {options().embedding_dim for options in MODEL_OPTIONS.values() if "embedding_dim" in options.model_fields}
+    assert sizes == {5}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sentence"),
+    [
+        ({"mmoe": {"alpha": 0.6}}, "give 'mmoe' the option 'alpha', which belongs to aitm. Options of 'mmoe'"),
+        ({"aitm": {"num_leaves": 70}}, "give 'aitm' the option 'num_leaves', which belongs to lightgbm"),
+        ({"logistic": {"embedding_dim": 5}}, "which belongs to mlp, shared_bottom, esmm, omoe, mmoe, ple, aitm"),
+        ({"mmeo": {}}, "unknown key 'mmeo'. Did you mean 'mmoe'?"),
+        ({"weather": {}}, "unknown key 'weather'. Known keys: funnel,"),
+    ],
+)
+def test_an_option_of_another_model_and_an_unknown_key_are_named(parameters, sentence):
+    with pytest.raises(InputError, match=sentence.replace("?", r"\?")):
+        check_parameters(parameters)
+
+
+def test_options_of_ones_own_pass():
+    check_parameters({"aitm": {"alpha": 0.3, "tower": "nfm"}, "mmoe": {"experts_per_task": 3}})
+    assert MODEL_OPTIONS["aitm"].model_validate({"tower": "nfm"}).tower.kind == "nfm"

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import yaml
 from click.testing import CliRunner
 from kedro.framework.startup import bootstrap_project
 
+from aitm_kedro.models import NETWORKS
 from tests.conftest import kedro, make_project, newest
 
 KILLS = int(os.environ.get("AITM_KILLS", "2"))
@@ -24,12 +26,14 @@ SCORES = "08_reporting/test/comparison.csv"
 @pytest.mark.end_to_end
 class TestFullRun:
     def test_everything_is_where_the_readme_says(self, finished):
-        for name in ("funnel.png", "tsne.png", "transfer_weights.png", "learning_curves.png", "calibration.png"):
+        for name in ("funnel.png", "tsne.png", "transfer_weights.png", "learning_curves.png", "comparison.png"):
             assert newest(finished, f"08_reporting/test/{name}").read_bytes().startswith(b"\x89PNG")
         assert newest(finished, "06_models/test/aitm/seed0/weights.safetensors").stat().st_size > 1000
         table = newest(finished, "08_reporting/test/comparison_table.md").read_text()
-        for row in ("aitm", "logistic (yardstick)", "oracle (ceiling: the truth)"):
+        assert table.index("| lightgbm |") < table.index("| ple |") < table.index("| aitm |")
+        for row in (*NETWORKS, "lightgbm", "logistic (yardstick)", "oracle (ceiling: the truth)"):
             assert f"| {row} |" in table
+        assert newest(finished, "06_models/test/lightgbm/seed0/boosters").joinpath("approval.txt").read_text()
 
     def test_every_raw_row_is_accounted_for(self, finished):
         ingestion = json.loads(newest(finished, "08_reporting/test/ingestion_report.json").read_text())
@@ -87,9 +91,40 @@ class TestFullRun:
         assert result.returncode == 0, result.stderr
 
 
+def numbers(project):
+    """The comparison of all models, without what the clock says."""
+    table = pd.read_csv(newest(project, SCORES))
+    return table[~table["metric"].str.startswith("seconds")].reset_index(drop=True)
+
+
+@pytest.mark.end_to_end
+def test_a_benchmark_goes_on_after_a_kill_and_repeats_nothing_that_is_finished(finished, tmp_path):
+    project = make_project(tmp_path)
+    shutil.copytree(finished / "data", project / "data")  # in which the first seed is finished
+    command = [sys.executable, "-m", "kedro", "run", "--pipeline=benchmark", "--env=test"]
+    process = subprocess.Popen(command, cwd=project, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wanted = project / "data/07_model_output/test/esmm/seed1/metrics.json"
+    deadline = time.monotonic() + 120
+    while not wanted.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    kedro(project, "run", "--pipeline=benchmark", "--env=test")
+    made = {
+        run: len(list((project / f"data/07_model_output/test/{run}/metrics.json").glob("*")))
+        for run in ("aitm/seed0", "ple/seed0", "aitm/seed1", "esmm/seed1", "ple/seed1", "ple/seed4")
+    }
+    assert made == dict.fromkeys(made, 1)
+    table = newest(project, "08_reporting/test/comparison_table.md").read_text()
+    assert "p over seeds" in table
+    assert "No results" not in table
+    summary = pd.read_csv(newest(project, "08_reporting/test/comparison_summary.csv"))
+    assert summary.loc[summary["model"] == "ple", "p_seeds"].notna().all()
+
+
 @pytest.mark.end_to_end
 def test_a_run_killed_at_random_moments_starts_again_with_the_numbers_of_an_undisturbed_one(finished, project):
-    expected = newest(finished, SCORES).read_bytes()
+    expected = numbers(finished)
     moments = random.Random(int(os.environ.get("AITM_KILL_SEED", "0")))
     command = [sys.executable, "-m", "kedro", "run", "--pipeline=full", "--env=test"]
     for _ in range(KILLS):
@@ -100,7 +135,7 @@ def test_a_run_killed_at_random_moments_starts_again_with_the_numbers_of_an_undi
         before = set((project / "data").glob(f"{SCORES}/*"))
         kedro(project, "run", "--pipeline=full", "--env=test")
         assert set((project / "data").glob(f"{SCORES}/*")) > before
-        assert newest(project, SCORES).read_bytes() == expected
+        pd.testing.assert_frame_equal(numbers(project), expected, check_exact=True)
     leftovers = [path for path in (project / "data").rglob("*") if path.name.endswith((".tmp", ".part"))]
     assert not leftovers
 
@@ -138,6 +173,7 @@ OWN = {
         "features": {"categorical": ["user", "item"], "numeric": ["age"]},
         "sampling": {"positive_share": None},
         "training": {"batch_size": 500, "max_epochs": 1},
+        "lightgbm": {"max_rounds": 5},
         "logistic": {"inverse_l2": [0.1]},
         "reporting": {"tsne_rows": 20, "transfer_rows": 40},
     },
@@ -257,6 +293,8 @@ BAD = {
         {"funnel": {**OWN["parameters.yml"]["funnel"], "windows": {"liked3": float("nan")}}},
         "window",
     ),
+    "an unknown tower": (None, {"esmm": {"tower": "cnn"}}, "'mlp', 'nfm', 'deepfm' or 'afm'"),
+    "an option of another model": (None, {"ple": {"alpha": 0.5}}, "belongs to aitm"),
     "a device that is not there": (None, {"training": {"device": "mps"}}, "mps"),
 }
 

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from aitm_kedro import figures
 from aitm_kedro.evaluation.calibration import tabulate_reliability
+from aitm_kedro.evaluation.comparison import summarise
 from aitm_kedro.evaluation.representations import ADDED, AIT, ORIGINAL, lay_out
 from aitm_kedro.evaluation.transfer import COLUMNS, GROUPS, summarise_weights
 from aitm_kedro.figures.style import join_words, percent
@@ -130,6 +131,56 @@ def test_calibration(steps):
     kinds = {"raw": shares, "corrected": shares / 3}
     table = pd.concat(tabulate_reliability(labels, kinds, step=step, bins=10) for step in steps)
     assert is_drawn(figures.draw_calibration(table, steps=steps))
+
+
+def compared(steps, *, seeds=(0, 1, 2), models=("lightgbm", "ple", "aitm", "logistic", "oracle")):
+    """Tidy table, summary and segments of a few models."""
+    random = np.random.default_rng(0)
+    runs = [(model, seed) for model in models for seed in (seeds if model not in ("logistic", "oracle") else (0,))]
+    rows = [(m, s, step, "auc", 0.7 + 0.1 * random.random()) for m, s in runs for step in steps]
+    tidy = pd.DataFrame(rows, columns=["model", "seed", "step", "metric", "value"])
+    low, high = (
+        tidy.assign(metric=name, value=tidy["value"] + shift)
+        for name, shift in (("auc_low", -0.01), ("auc_high", 0.01))
+    )
+    tidy = pd.concat([tidy, low, high], ignore_index=True)
+    parts = [tidy[tidy["metric"] == "auc"].assign(segment=name) for name in ("Bank A", "Bank B", "Bank C")]
+    segments = pd.concat([*parts, *(part.assign(metric="positives", value=1234) for part in parts)], ignore_index=True)
+    segments.loc[(segments["segment"] == "Bank C") & (segments["metric"] == "auc"), "value"] = np.nan
+    return tidy, summarise(tidy, {}, steps=steps), segments
+
+
+@pytest.mark.parametrize("seeds", [(0,), (0, 1, 2)])
+@ALL
+def test_comparison(steps, seeds):
+    tidy, summary, _ = compared(steps, seeds=seeds)
+    figure = figures.draw_comparison(summary, tidy, steps=steps)
+    assert is_drawn(figure)
+    assert all(word in words(figure) for word in (*steps, "lightgbm", "oracle", "logistic"))
+    assert ("over the seeds" if len(seeds) > 1 else "DeLong's interval") in words(figure)
+
+
+def test_comparison_of_a_step_with_one_class():
+    tidy, _, _ = compared(("click", "buy"))
+    tidy.loc[tidy["step"] == "buy", "value"] = np.nan
+    figure = figures.draw_comparison(summarise(tidy, {}, steps=("click", "buy")), tidy, steps=("click", "buy"))
+    assert "test has only one class of 'buy'" in words(figure)
+
+
+@ALL
+def test_segments(steps):
+    _, _, segments = compared(steps)
+    figure = figures.draw_segments(segments, steps=steps, segment="bank", min_positives=10)
+    assert is_drawn(figure)
+    assert all(word in words(figure) for word in (*steps, "Bank A\n1,234", "within each bank", "fewer than 10"))
+    shown = [text.get_text() for axes in figure.axes for text in axes.texts]
+    assert len(shown) == 2 * 5 * len(steps)  # none for Bank C
+
+
+def test_segments_of_a_funnel_without_any():
+    empty = pd.DataFrame(columns=["model", "seed", "segment", "step", "metric", "value"])
+    figure = figures.draw_segments(empty, steps=("buy",), segment=None, min_positives=10)
+    assert "the funnel has no segments" in words(figure)
 
 
 def test_calibration_of_what_never_happened():

@@ -10,9 +10,11 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 from kedro.validation.type_extractor import TypeExtractor
 
+from aitm_kedro.baselines.lightgbm import LightGBMOptions
 from aitm_kedro.baselines.logistic import LogisticOptions
 from aitm_kedro.errors import InputError
 from aitm_kedro.evaluation.correction import correct
+from aitm_kedro.models import NETWORKS
 from aitm_kedro.models.aitm import AITMOptions
 from aitm_kedro.parameters import Evaluation, Funnel, Training
 from aitm_kedro.pipelines.modelling import create_pipeline, nodes
@@ -35,7 +37,8 @@ def _table(rows: int, *, seed: int) -> pa.Table:
     draws = random.random((rows, 3)) < np.stack([0.1 + 0.14 * ids["age"], *np.full((2, rows), 0.6)], axis=1)
     labels = np.cumprod(draws, axis=1).astype(np.int8)
     columns = {"impression_id": seed * 100_000 + random.permutation(rows), "_segment": random.choice(["A", "B"], rows)}
-    return pa.table(columns | dict(zip(STEPS, labels.T, strict=True)) | ids)
+    values = {"_value_age": (ids["age"] + random.random(rows)).astype(np.float32)}
+    return pa.table(columns | dict(zip(STEPS, labels.T, strict=True)) | ids | values)
 
 
 def _vocabulary() -> pd.DataFrame:
@@ -61,10 +64,11 @@ def results() -> dict[str, object]:
         "params:funnel": FUNNEL,
         "params:training": Training(max_epochs=2, batch_size=200, device="cpu"),
         "params:evaluation": Evaluation(),
-        "params:aitm": AITMOptions(),
+        **{f"params:{name}": network.Options() for name, network in NETWORKS.items()},
+        "params:lightgbm": LightGBMOptions(max_rounds=10),
         "params:logistic": LogisticOptions(),
     }
-    pipeline = create_pipeline(models=["aitm"], seeds=[0, 1])
+    pipeline = create_pipeline(models=["lightgbm", *NETWORKS], seeds=[0, 1])
     datasets = {name: MemoryDataset(data, copy_mode="assign") for name, data in inputs.items()}
     kept = {name: Kept(copy_mode="assign") for name in pipeline.all_outputs()}
     catalog = DataCatalog(datasets | kept)
@@ -72,8 +76,8 @@ def results() -> dict[str, object]:
     return {name: catalog.load(name) for name in kept} | {"test": test}
 
 
-@pytest.mark.parametrize("namespace", ["aitm.seed0", "aitm.seed1", "logistic.seed0"])
-def test_every_namespace_leaves_the_same_four_behind(results: dict, namespace: str) -> None:
+@pytest.mark.parametrize("namespace", [f"{name}.seed1" for name in ("lightgbm", *NETWORKS)] + ["logistic.seed0"])
+def test_every_namespace_leaves_the_same_behind(results: dict, namespace: str) -> None:
     test, predictions = results["test"], results[f"{namespace}.predictions"]
     assert list(predictions.columns) == ["impression_id", *STEPS, *(f"{step}_raw" for step in STEPS)]
     assert np.array_equal(predictions["impression_id"], test["impression_id"])
@@ -87,6 +91,27 @@ def test_every_namespace_leaves_the_same_four_behind(results: dict, namespace: s
     assert set(metrics["segments"]) == {"A", "B"}
     assert history["model"] == metrics["model"]
     assert results[f"{namespace}.weights"].metadata["fields"] == '["age", "city"]'
+    assert {"funnel", metrics["model"]} <= set(history["parameters_used"])
+    assert metrics["parameters_used"] == {"evaluation": Evaluation().model_dump(mode="json")}
+    scores = results[f"{namespace.replace('.', '_')}_scores"]
+    assert {"auc", "parameters", "seconds"} <= set(scores["metric"])
+    placements = results[f"{namespace.replace('.', '_')}_placements"]
+    assert (placements.groupby("step", observed=True).size() == 400).all()
+
+
+def test_all_models_learnt_from_the_same_rows(results: dict) -> None:
+    tables = [table for name, table in results.items() if name.endswith("_scores")]
+    assert len(tables) == 2 * (1 + len(NETWORKS)) + 2  # and logistic and oracle
+    assert len({origin for table in tables for origin in table["data"].dropna()}) == 1
+    assert len({origin for table in tables for origin in table["test_rows"]}) == 1
+
+
+def test_independent_networks_stop_by_themselves(results: dict) -> None:
+    history = results["mlp.seed0.history"]
+    assert list(history["parts"]) == list(STEPS)
+    assert all(part["main_steps"] == [step] for step, part in history["parts"].items())
+    assert history["parameters"] == sum(part["parameters"] for part in history["parts"].values())
+    assert history["best_epoch"] == np.mean([part["best_epoch"] for part in history["parts"].values()])
 
 
 def test_seeds_differ(results: dict) -> None:
@@ -102,7 +127,10 @@ def test_the_truth_is_judged_by_impression(results: dict) -> None:
 
 def test_a_source_without_truth() -> None:
     test = _table(50, seed=3)
-    metrics = nodes.evaluate_oracle(ds.dataset(_truth(test).slice(0, 0)), ds.dataset(test), FUNNEL, Evaluation())
+    metrics, scores = nodes.evaluate_oracle(
+        ds.dataset(_truth(test).slice(0, 0)), ds.dataset(test), FUNNEL, Evaluation()
+    )
+    assert scores.empty
     assert metrics["note"] == "no truth is known for this source"
     assert metrics["steps"] == {}
 
@@ -110,15 +138,17 @@ def test_a_source_without_truth() -> None:
 def test_predictions_of_other_rows(results: dict) -> None:
     other = ds.dataset(_table(400, seed=4))
     with pytest.raises(InputError, match="are not of the rows of test_examples"):
-        nodes.evaluate(results["aitm.seed0.predictions"], other, FUNNEL, Evaluation(), model="aitm", seed=0)
+        nodes.evaluate(results["aitm.seed0.predictions"], {}, other, FUNNEL, Evaluation(), model="aitm", seed=0)
 
 
 def test_kedro_sees_the_types_of_all_parameters() -> None:
-    found = TypeExtractor(["modelling"])._extract_types_from_pipeline(create_pipeline())
+    pipeline = create_pipeline(models=["lightgbm", "aitm"], seeds=[0])
+    found = TypeExtractor(["modelling"])._extract_types_from_pipeline(pipeline)
     assert found == {
         "funnel": Funnel,
         "training": Training,
         "aitm": AITMOptions,
+        "lightgbm": LightGBMOptions,
         "logistic": LogisticOptions,
         "evaluation": Evaluation,
     }
@@ -133,3 +163,20 @@ def test_nodes_are_named_and_tagged() -> None:
     assert isinstance(train, partial)
     assert train.keywords == {"model": "aitm", "seed": 1}
     assert "kedro" not in inspect.getsource(nodes).replace("aitm_kedro", "")
+
+
+@pytest.mark.parametrize(
+    ("models", "seeds", "sentence"),
+    [
+        (["aitn"], [0], "MODELS names 'aitn', which is no registered model; choose among lightgbm, mlp"),
+        (["aitm", "ple", "aitm"], [0], "MODELS names 'aitm' twice"),
+        (["logistic"], [0], "'logistic', which is in every comparison anyway"),
+        (["aitm"], [0, 1, 0], "SEEDS has 0 twice"),
+        (["aitm"], [-1], "SEEDS has -1; a seed is a whole number"),
+        (["aitm"], [0.5], "SEEDS has 0.5; a seed is a whole number"),
+        (["aitm"], [], "SEEDS is empty"),
+    ],
+)
+def test_models_and_seeds_that_cannot_be(models: list, seeds: list, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        create_pipeline(models=models, seeds=seeds)

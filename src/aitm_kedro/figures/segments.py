@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from aitm_kedro.evaluation.comparison import order_models
+from aitm_kedro.evaluation.comparison import CEILING, order_models
 from aitm_kedro.figures.style import INK, NORMAL, SMALL, label_axes, new_figure, say, thousands
 
 
@@ -47,7 +47,7 @@ def _draw_step(axes: Axes, table: pd.DataFrame, *, models: Sequence[str], names:
     for (row, column), value in np.ndenumerate(auc):
         if np.isnan(value):
             continue
-        best = models[row] != "oracle" and value == _best(auc[:, column], models)
+        best = models[row] != CEILING and value == _best(auc[:, column], models)
         axes.text(
             column, row, f"{value:.3f}".removeprefix("0"), ha="center", va="center", fontsize=SMALL, color=INK,
             fontweight="bold" if best else "normal",
@@ -73,10 +73,10 @@ def _pivot(table: pd.DataFrame, metric: str, *, models: Sequence[str], names: Se
 
 def _rank_in_column(auc: np.ndarray) -> np.ndarray:
     """Each value between the lowest (0) and highest (1) of its segment: levels differ more by segment than by model."""
-    low, high = np.nanmin(auc, axis=0), np.nanmax(auc, axis=0)
-    spread = np.where(high > low, high - low, 1)
-    return np.ma.masked_invalid((auc - low) / spread)
+    known = np.ma.masked_invalid(auc)
+    low, high = known.min(axis=0), known.max(axis=0)
+    return (known - low) / np.ma.where(high > low, high - low, 1)
 
 
 def _best(column: np.ndarray, models: Sequence[str]) -> float:
-    return float(np.nanmax([np.nan if model == "oracle" else v for model, v in zip(models, column, strict=True)]))
+    return max(value for model, value in zip(models, column, strict=True) if model != CEILING and not np.isnan(value))
