@@ -38,8 +38,8 @@ class ProjectHooks:
     def after_context_created(self, context: KedroContext) -> None:
         """Refuse keys that nobody reads, and keys that contradict each other, before anything runs."""
         self._project = context.project_path
+        check_parameters(context.config_loader["parameters"])  # raw: context.params validates each key by itself
         self._parameters = dict(context.params)
-        check_parameters(self._parameters)
 
     @hook_impl
     def before_pipeline_run(self) -> None:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -188,12 +189,13 @@ Placed = Mapping[tuple[str, int], tuple[np.ndarray, np.ndarray]]
 
 
 def _mean_placements(comparison: pd.DataFrame, placements: Mapping[str, pd.DataFrame | None], model: str) -> Placed:
-    seeds = sorted({int(seed) for seed in comparison.loc[comparison["model"] == model, "seed"].dropna().tolist()})
+    seeds = comparison.loc[comparison["model"] == model, "seed"].dropna().astype(int).drop_duplicates()
     found = [table for seed in seeds if (table := placements.get(f"{model}.seed{seed}")) is not None]
     sums: dict[tuple[str, int], list[tuple[np.ndarray, np.ndarray]]] = {}
     for table in found:
-        for (step, label), part in table.groupby(["step", "label"], observed=True):
-            sums.setdefault((str(step), int(label)), []).append((part["row"].to_numpy(), part["placement"].to_numpy()))
+        for step, label in product(table["step"].unique(), (0, 1)):
+            part = table[(table["step"] == step) & (table["label"] == label)]
+            sums.setdefault((str(step), label), []).append((part["row"].to_numpy(), part["placement"].to_numpy()))
     return {
         key: (parts[0][0], np.stack([placed for _, placed in parts]).mean(axis=0, dtype=np.float64))
         for key, parts in sums.items()

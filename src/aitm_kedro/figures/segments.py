@@ -75,8 +75,11 @@ def _rank_in_column(auc: np.ndarray) -> np.ndarray:
     """Each value between the lowest (0) and highest (1) of its segment: levels differ more by segment than by model."""
     known = np.ma.masked_invalid(auc)
     low, high = known.min(axis=0), known.max(axis=0)
-    return (known - low) / np.ma.where(high > low, high - low, 1)
+    spread = (high - low).filled(0)
+    rank: np.ndarray = (known - low) / np.where(spread > 0, spread, 1)
+    return rank
 
 
 def _best(column: np.ndarray, models: Sequence[str]) -> float:
-    return max(value for model, value in zip(models, column, strict=True) if model != CEILING and not np.isnan(value))
+    values = [value for model, value in zip(models, column, strict=True) if model != CEILING and not np.isnan(value)]
+    return float(max(values))
