@@ -51,7 +51,6 @@ def draw_comparison(summary: pd.DataFrame, comparison: pd.DataFrame, *, steps: S
         rows = {str(row["model"]): row for row in summary[summary["step"] == step].to_dict("records")}
         _draw_step(axes, rows, comparison, models=models, step=step)
     panels[0].set_yticks(range(len(models)), models, fontsize=NORMAL)
-    panels[0].invert_yaxis()
     return figure
 
 
@@ -80,6 +79,7 @@ def _draw_step(
         axes.annotate(
             f"{row['auc']:.4f}", (row["auc"], position), xytext=(0, 6), textcoords="offset points", ha="center",
             fontsize=SMALL, color=colour, fontweight="bold" if row["best"] else "normal",
+            bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.8},
         )  # fmt: skip
     if YARDSTICK in rows and pd.notna(rows[YARDSTICK]["auc"]):
         axes.axvline(rows[YARDSTICK]["auc"], color=GREY, linestyle="--", linewidth=0.9, zorder=0)

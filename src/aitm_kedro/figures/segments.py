@@ -43,7 +43,7 @@ def _draw_step(axes: Axes, table: pd.DataFrame, *, models: Sequence[str], names:
     if np.isnan(auc).all():
         say(axes, f"no segment has enough positives of '{step}'")
         return
-    axes.imshow(_rank_in_column(auc), cmap="Blues", vmin=0, vmax=1.35, aspect="auto")
+    axes.imshow(_rank_in_column(auc, models), cmap="Blues", vmin=0, vmax=1.35, aspect="auto")
     for (row, column), value in np.ndenumerate(auc):
         if np.isnan(value):
             continue
@@ -71,11 +71,14 @@ def _pivot(table: pd.DataFrame, metric: str, *, models: Sequence[str], names: Se
     return means.reindex(index=list(models), columns=list(names)).to_numpy(np.float64)
 
 
-def _rank_in_column(auc: np.ndarray) -> np.ndarray:
-    """Each value between the lowest (0) and highest (1) of its segment: levels differ more by segment than by model."""
+def _rank_in_column(auc: np.ndarray, models: Sequence[str]) -> np.ndarray:
+    """Each value between the lowest (0) and highest (1) model of its segment: segments differ more than models do.
+
+    The truth is left without colour, since beside it all models would look alike.
+    """
     known = np.ma.masked_invalid(auc)
-    low, high = known.min(axis=0), known.max(axis=0)
-    spread = (high - low).filled(0)
+    known[[model == CEILING for model in models]] = np.ma.masked
+    low, spread = known.min(axis=0), np.ma.filled(known.max(axis=0) - known.min(axis=0), 0)
     rank: np.ndarray = (known - low) / np.where(spread > 0, spread, 1)
     return rank
 
