@@ -120,6 +120,11 @@ def test_a_benchmark_goes_on_after_a_kill_and_repeats_nothing_that_is_finished(f
     assert "No results" not in table
     summary = pd.read_csv(newest(project, "08_reporting/test/comparison_summary.csv"))
     assert summary.loc[summary["model"] == "ple", "p_seeds"].notna().all()
+    shutil.rmtree(project / "data/08_reporting/test/scores/mmoe_seed2.csv")
+    kedro(project, "run", "--pipeline=comparison", "--env=test")
+    table = newest(project, "08_reporting/test/comparison_table.md").read_text()
+    assert "- No results of mmoe with seed 2: not in the comparison." in table
+    assert "| mmoe | " in table
 
 
 @pytest.mark.end_to_end

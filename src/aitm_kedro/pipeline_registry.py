@@ -18,7 +18,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         "preparation": preparation.create_pipeline(),
         "modelling": modelling.create_pipeline(models=MODELS, seeds=first),
         "comparison": comparison.create_pipeline(models=MODELS, seeds=first),
-        "reporting": reporting.create_pipeline(seed=SEEDS[0]),
+        "reporting": reporting.create_pipeline(models=MODELS, seed=SEEDS[0]),
     }
     full = sum(stages.values(), start=Pipeline([]))
     every_seed = comparison.create_pipeline(models=MODELS, seeds=SEEDS)

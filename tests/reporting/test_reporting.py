@@ -141,3 +141,7 @@ def test_a_step_that_never_happens_in_test_is_drawn_as_such(run, tmp_path):
     nodes.draw_transfer_weights(transfer, funnel)
     assert (transfer.loc[transfer["later_label"] == 1, "drawn"] == 0).sum() == 4 * (len(funnel.steps) > 1)
     nodes.draw_calibration(nodes.measure_reliability(examples, predictions, funnel, Evaluation()), funnel)
+
+
+def test_without_aitm_only_the_data_are_drawn():
+    assert [node.name for node in create_pipeline(models=("lightgbm", "mmoe")).nodes] == ["draw_funnel"]
