@@ -24,8 +24,8 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	@touch $@
 
-benchmark: ENV := industrial
-benchmark: $(READY) ## every model with five seeds: kedro run --pipeline=benchmark (ENV=base for the smaller log)
+benchmark: ENV := industrial_20m
+benchmark: $(READY) ## every model with five seeds: kedro run --pipeline=benchmark (ENV=base or industrial for a smaller or larger log)
 	$(KEDRO_RUN) --pipelines=ingestion,preparation --only-missing-outputs --env=$(ENV)
 	$(KEDRO_RUN) --pipeline=benchmark --env=$(ENV)
 

@@ -56,6 +56,7 @@ def test_every_model_shares_embedding_size_and_defaults():
     [
         ({"mmoe": {"alpha": 0.6}}, "give 'mmoe' the option 'alpha', which belongs to aitm. Options of 'mmoe'"),
         ({"aitm": {"num_leaves": 70}}, "give 'aitm' the option 'num_leaves', which belongs to lightgbm"),
+        ({"mlp": {"patience": 5}}, "the option 'patience', which belongs to training, which all networks share"),
         ({"logistic": {"embedding_dim": 5}}, "which belongs to mlp, shared_bottom, esmm, omoe, mmoe, ple, aitm"),
         ({"mmeo": {}}, "unknown key 'mmeo'. Did you mean 'mmoe'?"),
         ({"weather": {}}, "unknown key 'weather'. Known keys: funnel,"),

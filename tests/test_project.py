@@ -103,9 +103,9 @@ def test_a_benchmark_goes_on_after_a_kill_and_repeats_nothing_that_is_finished(f
     shutil.copytree(finished / "data", project / "data")  # in which the first seed is finished
     command = [sys.executable, "-m", "kedro", "run", "--pipeline=benchmark", "--env=test"]
     process = subprocess.Popen(command, cwd=project, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    wanted = project / "data/07_model_output/test/esmm/seed1/metrics.json"
+    last = project / "data/08_reporting/test/placements/esmm_seed1.parquet"
     deadline = time.monotonic() + 120
-    while not wanted.exists() and time.monotonic() < deadline:
+    while not list(last.glob("*/*.parquet")) and time.monotonic() < deadline:
         time.sleep(0.1)
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -360,6 +360,16 @@ def test_a_csv_that_changes_its_mind_far_down_ends_in_a_sentence(project, monkey
     message = result.output[result.output.rindex("Error: ") :]
     assert "ratings.csv" in message
     assert "old" in message
+
+
+def test_examples_prepared_with_other_parameters_are_pointed_out(project, monkeypatch, caplog):
+    own_project(project, cascade())
+    assert run_here(project, monkeypatch, "--pipelines=full").exit_code == 0
+    again = ["--pipelines=modelling", "--namespaces=logistic.seed0"]
+    assert run_here(project, monkeypatch, *again).exit_code == 0
+    assert "prepared with other parameters" not in caplog.text
+    assert run_here(project, monkeypatch, *again, "--params=vocabulary.min_count=3").exit_code == 0
+    assert "prepared with other parameters under 'vocabulary'" in caplog.text
 
 
 def test_examples_of_other_steps_end_in_a_sentence(project, monkeypatch):

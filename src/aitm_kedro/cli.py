@@ -1,7 +1,7 @@
 """``kedro run``, with two differences.
 
-An error that a person can mend is shown as a sentence, not as a traceback; and the pipeline ``benchmark``, unless
-another runner is named, goes on where it stopped.
+An error that a person can mend is shown as a sentence, not as a traceback; and the pipeline ``benchmark``, run as a
+whole, goes on where it stopped.
 """
 
 import copy
@@ -27,12 +27,15 @@ ENGINE = (duckdb.Error, pa.ArrowException)
 
 RESUMING = "aitm_kedro.runner.ResumingRunner"
 
+CHOOSING = ("runner", "namespaces", "node_names", "from_nodes", "to_nodes", "from_inputs", "to_outputs", "tags")
+"""Options by which a person says what to run: that is run, whether it was finished before or not."""
+
 
 class _Run(click.Command):
     """Mendable errors become ``Error: sentence`` and exit code 1; a benchmark goes on where it stopped."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        if "benchmark" in _pipelines(ctx) and not ctx.params["runner"]:
+        if "benchmark" in _pipelines(ctx) and not any(ctx.params.get(name) for name in CHOOSING):
             ctx.params["runner"] = RESUMING
         try:
             return super().invoke(ctx)

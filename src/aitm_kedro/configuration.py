@@ -75,6 +75,8 @@ def forbid_foreign_options(parameters: Mapping[str, Any]) -> None:
             continue
         for name in given:
             owners = [other for other, theirs in MODEL_OPTIONS.items() if name in theirs.model_fields]
+            if name in Training.model_fields:
+                owners = ["training, which all networks share"]
             if owners and name not in options.model_fields:
                 raise InputError(
                     f"The parameters give '{model}' the option '{name}', which belongs to {', '.join(owners)}. Options "

@@ -43,9 +43,8 @@ class Examples:
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits that differ where rows, their order, their ids or their labels do."""
         digest = blake2b(digest_size=6)
-        digest.update(pd.util.hash_array(self.impression_id).tobytes())
-        digest.update(np.ascontiguousarray(self.labels).tobytes())
-        digest.update(np.ascontiguousarray(self.ids).tobytes())
+        for part in (pd.util.hash_array(self.impression_id), self.labels, self.ids):
+            digest.update(np.ascontiguousarray(part).data)
         return digest.hexdigest()
 
     def of_steps(self, steps: Sequence[str]) -> Self:

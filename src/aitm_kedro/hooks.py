@@ -1,5 +1,6 @@
 """What happens around every run: parameters are checked as a whole, and the run is put on record."""
 
+import json
 import logging
 import os
 import platform
@@ -14,7 +15,7 @@ from typing import Any
 
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
-from kedro.io import CatalogProtocol
+from kedro.io import AbstractVersionedDataset, CatalogProtocol
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from pydantic import BaseModel
@@ -22,6 +23,10 @@ from pydantic import BaseModel
 from aitm_kedro.configuration import check_parameters
 
 LIBRARIES = ("kedro", "ibis-framework", "duckdb", "torch", "lightgbm", "scikit-learn", "numpy", "aitm-kedro")
+EXAMPLES = "train_examples@arrow"
+PREPARATION = ("funnel", "features", "ingestion", "labels", "split", "sampling", "vocabulary")
+"""Keys by which the encoded examples come about."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -42,9 +47,16 @@ class ProjectHooks:
         self._parameters = dict(context.params)
 
     @hook_impl
-    def before_pipeline_run(self) -> None:
-        """Begin a record of its own for each run of this process."""
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
+        """Begin a record of its own for each run of this process; say so if models would read outdated examples."""
         self._nodes = {}
+        if EXAMPLES in pipeline.inputs():
+            for key in prepared_otherwise(self._parameters, catalog):
+                logger.warning(
+                    "The encoded examples were prepared with other parameters under '%s' than those of now; run "
+                    "ingestion and preparation again to have them take effect.",
+                    key,
+                )
 
     @hook_impl
     def before_node_run(self, node: Node) -> None:
@@ -77,6 +89,19 @@ class ProjectHooks:
                 "nodes": self._nodes,
             },
         )
+
+
+def prepared_otherwise(parameters: dict[str, Any], catalog: CatalogProtocol[Any, Any]) -> list[str]:
+    """Keys of the preparation that had other values in the run that wrote the examples, as far as its record tells."""
+    written, record = catalog.get(EXAMPLES), catalog.get("run_record")
+    if not isinstance(written, AbstractVersionedDataset) or not isinstance(record, AbstractVersionedDataset):
+        return []
+    version = written.resolve_load_version() if written.exists() else None
+    path = Path(str(record._get_versioned_path(version))) if version else None
+    if path is None or not path.exists():
+        return []
+    used = json.loads(path.read_text())["parameters"]
+    return [key for key in PREPARATION if used.get(key) != as_plain(parameters.get(key))]
 
 
 def as_plain(value: Any) -> Any:

@@ -6,79 +6,109 @@ from typing import Any
 
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
 from kedro.runner import SequentialRunner
 
 from aitm_kedro.configuration import TOP_LEVEL
 
 logger = logging.getLogger(__name__)
 
+Catalog = CatalogProtocol[Any, Any]
+
+MACHINE = {"device", "threads"}
+"""Parameters that say where a model is trained, not what comes out."""
+
 
 class ResumingRunner(SequentialRunner):
-    """Leaves out each namespace (a model and seed) that has all its results, newer than its data, of its parameters.
+    """Leaves out, within each namespace (a model and seed), the nodes whose results are there and up to date.
 
-    As with make, what is out of date is done again: a namespace whose input datasets have a newer version than its
-    results, or whose results say that they were made with other parameters than those of now.
+    As with make, a node is done again if a result is missing or older than what the node reads, if its results say
+    that they were made with other parameters than those of now, or if a node before it is done again.
     """
 
-    def run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any], *arguments: Any, **options: Any) -> Any:
+    def run(self, pipeline: Pipeline, catalog: Catalog, *arguments: Any, **options: Any) -> Any:
         """Run what is not finished; arguments as of any Kedro runner."""
         before, parts, after = divide(pipeline)
         super().run(before, catalog, *arguments, **options)
-        finished = [name for name, part in parts.items() if is_finished(part, catalog)]
+        left = {name: outdated(part, catalog) for name, part in parts.items()}
+        finished = [name for name, part in left.items() if not part.nodes]
         if finished:
             logger.info("Finished before and up to date, not done again: %s", ", ".join(finished))
         # One after the other, so that what a stop leaves unfinished is one namespace.
-        for done, (name, part) in enumerate(parts.items()):
-            if name not in finished:
-                logger.info("%s, %d of %d", name, done + 1, len(parts))
+        for position, (name, part) in enumerate(left.items(), start=1):
+            if part.nodes:
+                logger.info("%s, %d of %d", name, position, len(left))
                 super().run(part, catalog, *arguments, **options)
         return super().run(after, catalog, *arguments, **options)
 
 
 def divide(pipeline: Pipeline) -> tuple[Pipeline, dict[str, Pipeline], Pipeline]:
-    """What the namespaces need, the namespaces by name, and what needs them."""
-    inside = [node for node in pipeline.nodes if node.namespace]
-    # Seed by seed: what a stop leaves is every model with fewer seeds, which can be compared.
-    names = sorted({str(node.namespace) for node in inside}, key=lambda name: name.split(".")[::-1])
-    parts = {name: Pipeline([node for node in inside if node.namespace == name]) for name in names}
-    later = set(pipeline.from_nodes(*(node.name for node in inside)).nodes) if inside else set()
-    outside = [node for node in pipeline.nodes if not node.namespace]
-    before = Pipeline([node for node in outside if node not in later])
-    return before, parts, Pipeline([node for node in outside if node in later])
+    """What the namespaces need, the namespaces that do not read from each other, and what comes after them."""
+    names = {str(node.namespace) for node in pipeline.nodes if node.namespace}
+    parts = {name: Pipeline([node for node in pipeline.nodes if node.namespace == name]) for name in names}
+    made = {name: part.all_outputs() for name, part in parts.items()}
+    parts = {
+        # Seed by seed: what a stop leaves is every model with fewer seeds, which can be compared.
+        name: parts[name]
+        for name in sorted(names, key=lambda name: name.split(".")[::-1])
+        if not any(parts[name].inputs() & outputs for other, outputs in made.items() if other != name)
+    }
+    inside = [node for part in parts.values() for node in part.nodes]
+    later = set(pipeline.from_nodes(*(node.name for node in inside)).nodes) - set(inside) if inside else set()
+    before = Pipeline([node for node in pipeline.nodes if node not in later and node not in inside])
+    return before, parts, Pipeline([node for node in pipeline.nodes if node in later])
 
 
-def is_finished(part: Pipeline, catalog: CatalogProtocol[Any, Any]) -> bool:
-    """Whether a namespace's results are all there, newer than its data, and made with the parameters of now.
+def outdated(part: Pipeline, catalog: Catalog) -> Pipeline:
+    """The nodes of a namespace that have to run, in their order."""
+    chosen: list[Node] = []
+    renewed: set[str] = set()
+    for node in part.nodes:
+        if renewed & set(node.inputs) or not is_up_to_date(node, catalog):
+            chosen.append(node)
+            renewed |= set(node.outputs)
+    return Pipeline(chosen)
 
-    A result says what it was made with under "parameters_used".
-    """
-    if not all(exists(name, catalog) for name in part.all_outputs()):
+
+def is_up_to_date(node: Node, catalog: Catalog) -> bool:
+    """Whether a node's results are all there, no older than what it reads, and made with the parameters of now."""
+    if not all(exists(name, catalog) for name in node.outputs):
         return False
-    inputs = {name for name in part.inputs() if not name.startswith("params:")}
-    newest = max((version(name, catalog) for name in inputs), default="")
-    if any(version(name, catalog) < newest for name in part.all_outputs()):
+    read = [version(name, catalog) for name in node.inputs if not name.startswith("params:")]
+    if min(version(name, catalog) for name in node.outputs) < max(read, default=""):
         return False
     used: dict[str, Any] = {}
-    for name in part.all_outputs():
+    for name in node.outputs:
         if name.endswith((".history", ".metrics")):
-            used |= catalog.load(name).get("parameters_used", {})
-    wanted = {name.removeprefix("params:") for name in part.inputs() if name.startswith("params:")}
-    return all(used.get(key) == plain(key, catalog.load(f"params:{key}")) for key in wanted)
+            used |= catalog.load(name).get("parameters_used", {"unknown": None})
+    return all(made_with == now(key, catalog) for key, made_with in as_compared(used).items())
 
 
-def version(name: str, catalog: CatalogProtocol[Any, Any]) -> str:
+def version(name: str, catalog: Catalog) -> str:
     """Version of a dataset, a timestamp that sorts as text; "" where it has none or does not exist."""
     resolve = getattr(catalog.get(name), "resolve_load_version", None)
     return (resolve() or "") if resolve is not None and exists(name, catalog) else ""
 
 
-def exists(name: str, catalog: CatalogProtocol[Any, Any]) -> bool:
+def exists(name: str, catalog: Catalog) -> bool:
     """Whether a dataset has been saved."""
     dataset = catalog.get(name)
     return dataset is not None and bool(dataset.exists())
 
 
-def plain(key: str, value: Any) -> Mapping[str, Any]:
-    """A parameter with its defaults, as JSON holds it."""
-    parameter: Mapping[str, Any] = TOP_LEVEL[key].model_validate(value).model_dump(mode="json")
-    return parameter
+def now(key: str, catalog: Catalog) -> Any:
+    """A parameter of now, with its defaults, as JSON holds it; None for one that nobody knows."""
+    if key not in TOP_LEVEL:
+        return "no such parameter"
+    value = TOP_LEVEL[key].model_validate(catalog.load(f"params:{key}")).model_dump(mode="json")
+    return as_compared({key: value})[key]
+
+
+def as_compared(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters without what only says where to compute."""
+    return {
+        key: {name: part for name, part in value.items() if name not in MACHINE}
+        if isinstance(value, Mapping)
+        else value
+        for key, value in parameters.items()
+    }

@@ -23,7 +23,7 @@ ROWS = 400
 LABELS = np.random.default_rng(0).random((ROWS, 2)) < [0.4, 0.2]
 
 
-def metrics(model, buy, *, seed=0, click=0.71, log_loss=0.02, test_rows="t1"):
+def metrics(model, buy, *, seed=0, click=0.71, log_loss=0.02, test_rows="t1", judged="2024-01-01"):
     def of(value):
         return {
             "positives": 30,
@@ -46,10 +46,11 @@ def metrics(model, buy, *, seed=0, click=0.71, log_loss=0.02, test_rows="t1"):
         "segments": {"north": {"buy": {"rows": 50, "positives": 12, "auc": buy}}},
         "order_violations": {"buy>click": 0.25},
         "test_rows": test_rows,
+        "judged": judged,
     }
 
 
-def history(model, *, data="d1", embedding_dim=5):
+def history(model, *, data="d1", embedding_dim=5, **changed):
     return {
         "model": model,
         "data": data,
@@ -58,15 +59,12 @@ def history(model, *, data="d1", embedding_dim=5):
         "best_epoch": 2.0,
         "seconds_per_epoch": 3.0,
         "seconds": 15.0,
-        "parameters_used": {
-            "training": {"batch_size": 2000, "learning_rate": 0.001, "l2": 1e-6, "max_epochs": 20, "patience": 3},
-            model: {"embedding_dim": embedding_dim},
-        },
+        "settings": {"common": {"batch_size": 2000, "embedding_dim": embedding_dim}, "changed": changed},
     }
 
 
 def scores(model, buy, **options):
-    told = {name: options.pop(name) for name in ("data", "embedding_dim") if name in options}
+    told = {name: options.pop(name) for name in ("data", "embedding_dim", "alpha") if name in options}
     return tidy_scores(metrics(model, buy, **options), history(model, **told) if model != "oracle" else None)
 
 
@@ -94,6 +92,7 @@ def table_of(gathered, placed=None):
         main_steps=("buy",),
         confidence=0.95,
         tested_on="99 rows",
+        settings=gathered.settings,
         notes=gathered.notes,
     )
 
@@ -116,13 +115,20 @@ class TestScores:
         assert set(tidy["seed"]) == {3}
         facts = tidy[tidy["step"].isna()].set_index("metric")["value"]
         assert facts["parameters"] == 1234
-        assert facts["patience"] == 3
+        assert '"batch_size": 2000' in tidy["settings"].iloc[0]
         assert facts["rows"] == 99
 
     def test_the_truth_has_no_seed_and_no_training(self):
         tidy = scores("oracle", 0.9, seed=None)
         assert tidy["seed"].isna().all()
         assert "parameters" not in set(tidy["metric"])
+
+    def test_steps_may_have_any_name(self):
+        told = metrics("aitm", 0.8)
+        told["steps"] = {"age > 18": told["steps"]["click"], "buy|rent": told["steps"]["buy"]}
+        told["order_violations"] = {"buy|rent>age > 18": 0.5}
+        tidy = tidy_scores(told)
+        assert tidy.loc[tidy["metric"] == "order_violations", "step"].tolist() == ["buy|rent"]
 
     def test_a_source_without_truth_has_no_rows(self):
         unknown = {"model": "oracle", "seed": None, "note": "no truth is known for this source", "steps": {}}
@@ -147,20 +153,36 @@ class TestGather:
         ]
         assert "- No results of ple with seeds 0, 1: not in the comparison." in table_of(gathered)
 
-    def test_results_from_other_data_are_named_and_left_out(self):
+    def test_results_from_other_data_than_the_newest_are_named_and_left_out(self):
+        old = {"judged": "2023-12-31"}
         tables = {
+            "ple.seed1": scores("ple", 0.8, data="d2", **old),
+            "mmoe.seed0": scores("mmoe", 0.9, data="d2", **old),
+            "esmm.seed0": scores("esmm", 0.9, test_rows="t2", **old),
             "aitm.seed0": scores("aitm", 0.8),
             "ple.seed0": scores("ple", 0.8),
-            "mmoe.seed0": scores("mmoe", 0.9, data="d2"),
-            "esmm.seed0": scores("esmm", 0.9, test_rows="t2"),
-            "oracle": scores("oracle", 0.9, seed=None),
+            "oracle": scores("oracle", 0.9, seed=None, judged="2024-02-01"),
         }
         gathered = gather(tables)
         assert set(gathered.comparison["model"]) == {"aitm", "ple", "oracle"}
-        assert [note.split(" come")[0] for note in gathered.notes] == [
-            "The results of mmoe.seed0",
-            "The results of esmm.seed0",
+        assert gathered.notes == [
+            "The results of ple.seed1, mmoe.seed0, esmm.seed0 come from other data than the newest and were left out; "
+            "run benchmark again."
         ]
+
+    def test_seeds_trained_otherwise_than_the_newest_are_named_and_left_out(self):
+        tables = {
+            "aitm.seed0": scores("aitm", 0.8, alpha=0.3, judged="2024-02-01"),
+            "aitm.seed1": scores("aitm", 0.7, seed=1),
+            "ple.seed0": scores("ple", 0.8),
+        }
+        gathered = gather(tables)
+        assert set(gathered.comparison.loc[gathered.comparison["model"] == "aitm", "seed"]) == {0}
+        assert gathered.notes == [
+            "The results of aitm.seed1 were trained with other parameters than the newest of their model and were left "
+            "out; run benchmark again."
+        ]
+        assert gathered.settings["aitm"]["changed"] == {"alpha": 0.3}
 
     def test_nothing_to_compare(self):
         with pytest.raises(InputError, match="run the modelling pipeline first"):
@@ -258,6 +280,10 @@ class TestTable:
         cells = row_of(part_of(table_of(board(aitm=aitm, ple=baseline)), "AUC on test"), "aitm").split(" | ")
         assert cells[2].endswith(f"{np.std(aitm, ddof=1):.4f}{stars}")
 
+    def test_a_lead_over_all_seeds_that_is_none_over_those_of_both_earns_no_star(self):
+        gathered = board(aitm=[0.70, 0.7001, 0.9, 0.9, 0.9], ple=[0.75, 0.7502])
+        assert "\\*" not in row_of(part_of(table_of(gathered), "AUC on test"), "aitm")
+
     def test_ceiling_comes_last_and_is_never_best(self):
         gathered = gather(
             {
@@ -286,13 +312,15 @@ class TestTable:
     def test_cost_and_what_is_alike(self):
         markdown = table_of(board(aitm=[0.8], ple=[0.7]))
         assert row_of(part_of(markdown, "Cost"), "aitm") == "| aitm | 1,234 | 5.0 | 2.0 | 3.0 | 15 |"
-        assert "All networks were trained alike: embedding size 5, batch size 2000, learning rate 0.001" in markdown
+        assert "Common to all networks: batch_size 2000, embedding_dim 5." in markdown
+        assert "Options other than the defaults: none." in markdown
 
     def test_settings_that_differ_are_named(self):
         gathered = gather(
-            {"aitm.seed0": scores("aitm", 0.8, embedding_dim=16), "ple.seed0": scores("ple", 0.7, embedding_dim=5)}
+            {"aitm.seed0": scores("aitm", 0.8, embedding_dim=16, alpha=0.3), "ple.seed0": scores("ple", 0.7)}
         )
-        assert "The networks differ in embedding size: aitm 16, ple 5." in table_of(gathered)
+        assert "The networks differ in embedding_dim: aitm 16, ple 5." in table_of(gathered)
+        assert "Options other than the defaults: aitm alpha 0.3." in table_of(gathered)
 
     def test_undefined_is_a_dash_and_said(self):
         tables = {f"{m}.seed0": scores(m, 0.8, click=None) for m in ("aitm", "logistic")}
@@ -304,7 +332,9 @@ class TestTable:
         gathered = board(**AUCS)
         summary = summarise(gathered.comparison, {}, steps=STEPS)
         first, second = (
-            tabulate(*tables, steps=STEPS, main_steps=("buy",), confidence=0.95, tested_on="99 rows")
+            tabulate(
+                *tables, steps=STEPS, main_steps=("buy",), confidence=0.95, tested_on="99 rows", settings={}, notes=[]
+            )
             for tables in (
                 (summary, gathered.comparison),
                 [pd.read_csv(io.StringIO(t.to_csv(index=False))) for t in (summary, gathered.comparison)],
@@ -333,6 +363,13 @@ class TestVerdicts:
         told = self.sentences(aitm=[0.785], ple=[0.7], logistic=[0.79])
         assert "Below the yardstick (`logistic`, 0.7900) on buy: `aitm` (0.7850), `ple` (0.7000, outside its " in told
         assert "No model lies below the yardstick" in self.sentences(aitm=[0.8], logistic=[0.79])
+
+    def test_without_an_interval_nothing_is_outside_it(self):
+        gathered = board(aitm=[0.7], logistic=[0.79])
+        gathered.comparison.loc[gathered.comparison["metric"] == "auc_low", "value"] = np.nan
+        summary = summarise(gathered.comparison, {}, steps=STEPS)
+        told = "\n".join(verdicts(summary, steps=STEPS, main_steps=("buy",)))
+        assert "on buy: `aitm` (0.7000)." in told
 
 
 def test_pipeline_reads_every_run_without_a_warning_and_draws():

@@ -154,7 +154,9 @@ def test_trees_are_one_text_file_a_step_and_come_back_as_they_went(tmp_path):
     store = BoosterTexts(filepath=str(tmp_path / "boosters"))
     store.save(boosters())
     assert (tmp_path / "boosters/click.txt").read_text() == "tree\n"
+    store.save(boosters())  # once more: the old folder makes room
     assert store.load() == boosters()
+    assert [path.name for path in tmp_path.iterdir()] == ["boosters"]
     (tmp_path / "boosters/metadata.json").write_text("{")
     with pytest.raises(DatasetError, match=r"The trees in .* cannot be read"):
         store.load()

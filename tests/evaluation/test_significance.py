@@ -106,8 +106,8 @@ def test_test_over_seeds_is_the_paired_t_test() -> None:
 @pytest.mark.parametrize(
     ("first", "second", "reason"),
     [
-        ([0.8], [0.7], "needs two at least; both models have 1"),
-        ([], [], "both models have 0"),
+        ([0.8], [0.7], "needs two at least; the models have 1 in common"),
+        ([], [], "the models have 0 in common"),
         ([0.8, 0.9], [0.7, 0.8], "differ by the same amount"),
     ],
 )

@@ -42,7 +42,8 @@ def _table(rows: int, *, seed: int) -> pa.Table:
 
 
 def _vocabulary() -> pd.DataFrame:
-    parts = [pd.DataFrame({"feature": field, "id": range(size)}) for field, size in SIZES.items()]
+    kinds = {"age": "numeric", "city": "categorical"}
+    parts = [pd.DataFrame({"feature": field, "kind": kinds[field], "id": range(size)}) for field, size in SIZES.items()]
     return pd.concat(parts, ignore_index=True)
 
 
@@ -92,6 +93,7 @@ def test_every_namespace_leaves_the_same_behind(results: dict, namespace: str) -
     assert history["model"] == metrics["model"]
     assert results[f"{namespace}.weights"].metadata["fields"] == '["age", "city"]'
     assert {"funnel", metrics["model"]} <= set(history["parameters_used"])
+    assert history["settings"]["changed"] == ({"max_rounds": 10} if metrics["model"] == "lightgbm" else {})
     assert metrics["parameters_used"] == {"evaluation": Evaluation().model_dump(mode="json")}
     scores = results[f"{namespace.replace('.', '_')}_scores"]
     assert {"auc", "parameters", "seconds"} <= set(scores["metric"])
@@ -180,3 +182,25 @@ def test_nodes_are_named_and_tagged() -> None:
 def test_models_and_seeds_that_cannot_be(models: list, seeds: list, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         create_pipeline(models=models, seeds=seeds)
+
+
+def test_lightgbm_wants_values_beside_bins(results: dict) -> None:
+    without = ds.dataset(results["test"].drop_columns("_value_age"))
+    with pytest.raises(InputError, match=r"lack the values of \['age'\], which 'lightgbm' reads instead of bins"):
+        nodes.train_lightgbm(without, without, _vocabulary(), FUNNEL, LightGBMOptions(), seed=0)
+
+
+TRAINERS = {
+    "mlp": partial(
+        nodes.train_network, options=NETWORKS["mlp"].Options(), training=Training(device="cpu"), model="mlp", seed=0
+    ),
+    "lightgbm": partial(nodes.train_lightgbm, options=LightGBMOptions(), seed=0),
+}
+
+
+@pytest.mark.parametrize("name", TRAINERS)
+def test_validation_with_one_class_of_a_step(name: str) -> None:
+    train, valid = _table(500, seed=1), _table(200, seed=2)
+    valid = valid.set_column(valid.schema.get_field_index("click"), "click", [np.ones(200, np.int8)])
+    with pytest.raises(InputError, match=r"'click'.*take the step out of funnel.steps, or .* out of MODELS"):
+        TRAINERS[name](ds.dataset(train), ds.dataset(valid), _vocabulary(), FUNNEL)

@@ -126,10 +126,11 @@ def predict_with_lightgbm(models: Boosters, examples: Examples) -> np.ndarray:
             f"{list(examples.values)}; run preparation and modelling again"
         )
     result = np.empty((len(examples), len(boosters)), np.float32)
+    threads = Description.from_metadata(models).options.get("threads") or cores()
     for start in range(0, len(examples), ROWS_AT_ONCE):
         x = _matrix(examples, slice(start, start + ROWS_AT_ONCE))
         for t, booster in enumerate(boosters):
-            result[start : start + len(x), t] = booster.predict(x, num_threads=cores())
+            result[start : start + len(x), t] = booster.predict(x, num_threads=threads)
     return result
 
 
@@ -171,7 +172,8 @@ def _boost_steps(
         )
         text = booster.model_to_string(num_iteration=booster.best_iteration)
         kept = lgb.Booster(model_str=text)
-        score = auc(valid.labels[:, t], np.asarray(kept.predict(x_valid, raw_score=True, num_threads=cores())))
+        margin = kept.predict(x_valid, raw_score=True, num_threads=parameters["num_threads"])
+        score = auc(valid.labels[:, t], np.asarray(margin))
         assert score is not None  # both classes were there
         rounds = booster.best_iteration
         logger.info("lightgbm, %s, %s categories: validation AUC %.4f after %d rounds", step, encoding, score, rounds)
@@ -227,5 +229,6 @@ def _check_classes(split: str, examples: Examples) -> None:
         if positives in (0, len(examples)):
             raise InputError(
                 f"'{step}' has a single class among the {len(examples)} {split} rows, so 'lightgbm' cannot be trained "
-                f"for it; take it out of funnel.steps or give split more rows"
+                f"for it; give split more rows, take the step out of funnel.steps, or 'lightgbm' out of MODELS in "
+                f"settings.py"
             )

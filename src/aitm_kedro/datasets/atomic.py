@@ -47,7 +47,7 @@ class Atomic:
             target.parent.mkdir(parents=True, exist_ok=True)
             plain_save(self, data)
             _flush(self._temporary)
-            os.replace(self._temporary, target)
+            _replace(self._temporary, target)
             _flush(target.parent)
         except BaseException as error:
             _remove(self._temporary, versioned=bool(self._version))
@@ -78,6 +78,17 @@ def _flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _replace(temporary: Path, target: Path) -> None:
+    """Give a file or folder its name; an old folder steps aside first, since no folder can take another one's place."""
+    if not target.is_dir():
+        os.replace(temporary, target)
+        return
+    aside = target.with_name(f".{target.name}.old.{os.getpid()}.tmp")
+    os.replace(target, aside)
+    os.replace(temporary, target)
+    shutil.rmtree(aside)
 
 
 def _remove(temporary: Path, *, versioned: bool) -> None:

@@ -1,6 +1,6 @@
 """All models side by side: their numbers in one table, what each model's come to, and whether differences are luck."""
 
-from collections import Counter
+import json
 from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any, NamedTuple
@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from aitm_kedro.errors import InputError
+from aitm_kedro.evaluation.scores import FACTS
 from aitm_kedro.evaluation.significance import PairedTest, compare_over_rows, compare_over_seeds
 
 # A model that ranks by the truth; the one that every model should beat; the one that gains are measured from; the one
@@ -20,8 +21,6 @@ COLUMNS = ("model", "seed", "step", "metric", "value")
 
 SEGMENT_COLUMNS = ("model", "seed", "segment", "step", "metric", "value")
 
-FACTS = ("parameters", "epochs", "best_epoch", "seconds_per_epoch", "seconds")
-
 
 class Gathered(NamedTuple):
     """Numbers of all models that can be compared.
@@ -29,18 +28,21 @@ class Gathered(NamedTuple):
     Attributes:
         comparison: tidy table, ``COLUMNS``.
         segments: the same within segments, ``SEGMENT_COLUMNS``.
+        settings: model -> what it was trained with: "common" to all networks, and "changed" from its defaults.
         notes: sentences on what is missing or was set aside.
     """
 
     comparison: pd.DataFrame
     segments: pd.DataFrame
+    settings: dict[str, dict[str, Any]]
     notes: list[str]
 
 
 def gather(scores: Mapping[str, pd.DataFrame | None]) -> Gathered:
     """Put the numbers of all models together, in the order in which they come.
 
-    What is not there, or comes from other data than most, is named and left out; the rest is compared.
+    What is not there, comes from other data than the newest result, or was trained otherwise than the newest seed of
+    its model, is named and left out; the rest is compared.
 
     Args:
         scores: run -> its ``scores.SCORES``, or None where there are no results. A run is "model.seedN" or "oracle".
@@ -52,17 +54,19 @@ def gather(scores: Mapping[str, pd.DataFrame | None]) -> Gathered:
     if not there:
         raise InputError("there are no results to compare; run the modelling pipeline first")
     notes = _describe_missing([run for run in scores if run not in there])
-    same, strangers = _split_by_origin(there)
-    notes += [
-        f"The results of {run} come from other data than those of the rest and were left out; run it again."
-        for run in strangers
-    ]
-    table = pd.concat([part for part in same.values() if len(part)] or list(same.values()), ignore_index=True)
+    there, of_other_data = _split_by_data(there)
+    there, trained_otherwise = _split_by_settings(there)
+    for runs, how in ((of_other_data, "come from other data than the newest"), (trained_otherwise, "were trained with "
+                      "other parameters than the newest of their model")):  # fmt: skip
+        if runs:
+            notes.append(f"The results of {', '.join(runs)} {how} and were left out; run benchmark again.")
+    table = pd.concat([part for part in there.values() if len(part)] or list(there.values()), ignore_index=True)
     table = table.astype({"seed": "Int64", "value": "float64"})
     whole = table["segment"].isna()
     return Gathered(
         table.loc[whole, list(COLUMNS)].reset_index(drop=True),
         table.loc[~whole, list(SEGMENT_COLUMNS)].reset_index(drop=True),
+        {_model(run): json.loads(told) for run, part in there.items() if (told := _origin(part, "settings"))},
         notes,
     )
 
@@ -80,8 +84,8 @@ def summarise(
     Returns:
         model, step; seeds, auc, auc_std (over seeds; null for one), auc_low and auc_high (DeLong, of the first seed);
         gain over the reference; best (of all but the ceiling) and best_baseline (the subject aside, too); the subject's
-        lead over this model with its standard error and p over rows, its p over seeds, and a note where a test is
-        undefined; then ``FACTS``, means over seeds.
+        lead over this model with its standard error and p over rows, its lead over the seeds of both and p over seeds,
+        and a note where a test is undefined; then ``scores.FACTS``, means over seeds.
     """
     models = order_models(comparison)
     auc = {model: {step: aucs_by_seed(comparison, model, step) for step in steps} for model in models}
@@ -129,8 +133,7 @@ def _describe_missing(runs: Sequence[str]) -> list[str]:
     """One sentence a model; what was never run for a whole set of models is put together by seeds."""
     by_model: dict[str, list[str]] = {}
     for run in runs:
-        model, _, seed = run.partition(".seed")
-        by_model.setdefault(model, []).append(seed)
+        by_model.setdefault(_model(run), []).append(run.removeprefix(_model(run)).removeprefix(".seed"))
     by_seeds: dict[tuple[str, ...], list[str]] = {}
     for model, seeds in by_model.items():
         by_seeds.setdefault(tuple(seeds), []).append(model)
@@ -145,23 +148,49 @@ def _of_seeds(seeds: Sequence[str]) -> str:
     return f" with seed{'s' * (len(named) > 1)} {', '.join(named)}" if named else ""
 
 
-def _split_by_origin(scores: Mapping[str, pd.DataFrame]) -> tuple[dict[str, pd.DataFrame], list[str]]:
-    """Tables that come from the same rows as most of them, and the names of the others."""
-    origins = {run: _origin(table) for run, table in scores.items()}
-    trained = Counter(origin for origin in origins.values() if origin[0] is not None and origin[1] is not None)
-    if not trained:
-        return dict(scores), []
-    data, test_rows = trained.most_common(1)[0][0]
-    strangers = [
-        run for run, origin in origins.items() if origin[0] not in (None, data) or origin[1] not in (None, test_rows)
-    ]
-    return {run: table for run, table in scores.items() if run not in strangers}, strangers
+Tables = dict[str, pd.DataFrame]
 
 
-def _origin(table: pd.DataFrame) -> tuple[str | None, str | None]:
-    values = [table[name].dropna() for name in ("data", "test_rows")]
-    first, second = (str(column.iloc[0]) if len(column) else None for column in values)
-    return first, second
+def _split_by_data(scores: Tables) -> tuple[Tables, list[str]]:
+    """Tables that come from the same rows as the newest one, and the names of the others."""
+    tested = [run for run, table in scores.items() if _origin(table, "test_rows")]
+    trained = [run for run in tested if _origin(scores[run], "data")]
+    wanted = {}
+    for name, runs in (("test_rows", tested), ("data", trained)):
+        if runs:
+            newest = max(runs, key=lambda run: _origin(scores[run], "judged") or "")
+            wanted[name] = _origin(scores[newest], name)
+    same = {
+        run: table
+        for run, table in scores.items()
+        if all(_origin(table, name) in (None, value) for name, value in wanted.items())
+    }
+    return same, [run for run in scores if run not in same]
+
+
+def _split_by_settings(scores: Tables) -> tuple[Tables, list[str]]:
+    """Tables whose model was trained as its newest seed was, and the names of the others."""
+    newest: dict[str, str] = {}
+    for run, table in scores.items():
+        best = newest.setdefault(_model(run), run)
+        if (_origin(table, "judged") or "") > (_origin(scores[best], "judged") or ""):
+            newest[_model(run)] = run
+    same = {
+        run: table
+        for run, table in scores.items()
+        if _origin(table, "settings") == _origin(scores[newest[_model(run)]], "settings")
+    }
+    return same, [run for run in scores if run not in same]
+
+
+def _model(run: str) -> str:
+    return run.partition(".seed")[0]
+
+
+def _origin(table: pd.DataFrame, name: str) -> str | None:
+    """What all rows of a table of scores say of where they come from."""
+    values = table[name].dropna()
+    return str(values.iloc[0]) if len(values) else None
 
 
 def _facts(comparison: pd.DataFrame, model: str) -> dict[str, float | None]:
@@ -212,7 +241,7 @@ def _lead(
     step: str,
 ) -> dict[str, Any]:
     """How far the subject leads a model on a step, and what two paired tests say to it."""
-    blank: dict[str, Any] = dict.fromkeys(("lead", "lead_error", "p_rows", "p_seeds")) | {"note": ""}
+    blank: dict[str, Any] = dict.fromkeys(("lead", "lead_error", "p_rows", "lead_seeds", "p_seeds")) | {"note": ""}
     if SUBJECT not in auc or model in (SUBJECT, CEILING):
         return blank
     own, other = auc[SUBJECT][step], auc[model][step]
@@ -226,6 +255,7 @@ def _lead(
         "lead": difference,
         "lead_error": over_rows.standard_error,
         "p_rows": over_rows.p,
+        "lead_seeds": over_seeds.difference,
         "p_seeds": over_seeds.p,
         "note": "; ".join(notes),
     }

@@ -14,14 +14,6 @@ _PROBABILITY_METRICS = {
     "log_loss": ("log loss", False),
     "calibration_error": ("calibration error", False),
 }
-_SETTINGS = {
-    "embedding_dim": "embedding size",
-    "batch_size": "batch size",
-    "learning_rate": "learning rate",
-    "l2": "L2",
-    "max_epochs": "epochs at most",
-    "patience": "patience",
-}
 _UNDEFINED = "–"  # noqa: RUF001
 _LEVELS = ((0.01, "**"), (0.05, "*"))
 
@@ -43,7 +35,14 @@ _PROBABILITIES = (
 )
 _COST = (
     "Means over seeds. An epoch is one pass over train, without validation; for `mlp`, one of each of its networks. "
-    f"Best: the epoch that was kept; for `{REFERENCE}`, trees a step. Parameters of `{REFERENCE}`: leaves of all trees."
+    "Best: the epoch that was kept. Seconds in all: of training, and of trying the encodings of "
+    f"`{REFERENCE}` and the strengths of `{YARDSTICK}` in validation. Of `{REFERENCE}`, best: trees a step; "
+    "parameters: leaves of all trees."
+)
+_FAIRNESS = (
+    f"All networks read the same ids, in which numbers are bins; `{REFERENCE}` reads the numbers themselves, and "
+    "validation chooses how it reads categories. All stop on the validation AUC: networks on the mean of the main "
+    f"steps, `{REFERENCE}` and each network of `mlp` on that of their step."
 )
 
 
@@ -55,7 +54,8 @@ def tabulate(
     main_steps: Sequence[str],
     confidence: float,
     tested_on: str,
-    notes: Sequence[str] = (),
+    settings: Mapping[str, Mapping[str, Any]],
+    notes: Sequence[str],
 ) -> str:
     """Write the comparison in Markdown.
 
@@ -66,6 +66,7 @@ def tabulate(
         main_steps: the ones that decide; marks and gains are for them.
         confidence: level of the intervals, in (0, 1).
         tested_on: the rows that the numbers come from.
+        settings: of ``comparison.Gathered``.
         notes: sentences on what is missing.
     """
     steps = list(steps)
@@ -84,7 +85,7 @@ def tabulate(
         "## Cost",
         _COST,
         _cost_table(summary),
-        *_fairness(comparison),
+        " ".join([_FAIRNESS, *_differences(settings)]),
         "## How it stands",
         "\n".join(f"- {sentence}" for sentence in [*verdicts(summary, steps=steps, main_steps=main), *notes]),
     ]
@@ -156,8 +157,9 @@ def _below_yardstick(rows: Mapping[str, dict[str, Any]], step: str) -> list[str]
     below = {model: row["auc"] for model, row in rows.items() if row["auc"] < bar and model != CEILING}
     if not below:
         return [f"No model lies below the yardstick (`{YARDSTICK}`) on {step}."]
+    outside = {model for model, auc in below.items() if pd.notna(low) and auc < low}
     named = ", ".join(
-        f"`{model}` ({auc:.4f}{'' if auc >= low else ', outside its interval'})" for model, auc in below.items()
+        f"`{model}` ({auc:.4f}{', outside its interval' if model in outside else ''})" for model, auc in below.items()
     )
     return [f"Below the yardstick (`{YARDSTICK}`, {bar:.4f}) on {step}: {named}."]
 
@@ -197,7 +199,7 @@ def _auc_cell(rows: Mapping[str, dict[str, Any]], model: str, *, main: bool) -> 
 
 def _stars(rows: Mapping[str, dict[str, Any]]) -> str:
     baseline = _marked(rows, "best_baseline")
-    if baseline is None or not rows[baseline]["lead"] > 0:
+    if baseline is None or not (rows[baseline]["lead"] > 0 and rows[baseline]["lead_seeds"] > 0):
         return ""
     p = rows[baseline]["p_seeds"]
     return next((" " + mark.replace("*", "\\*") for level, mark in _LEVELS if p < level), "")
@@ -269,22 +271,20 @@ def _cost_table(summary: pd.DataFrame) -> str:
     return _markdown(["model", "parameters", "epochs", "best", "seconds an epoch", "seconds in all"], lines)
 
 
-def _fairness(comparison: pd.DataFrame) -> list[str]:
-    """Settings that all networks share, and those in which they differ."""
-    shared, differing = [], []
-    for metric, title in _SETTINGS.items():
-        found = comparison[(comparison["metric"] == metric) & (comparison["value"].notna())]
-        by_model = found.groupby("model", sort=False)["value"].agg(["min", "max"])
-        if by_model.empty:
-            continue
-        if by_model["min"].min() == by_model["max"].max():
-            shared.append(f"{title} {by_model['min'].iloc[0]:g}")
-        else:
-            spans = {model: sorted({row["min"], row["max"]}) for model, row in by_model.iterrows()}
-            each = ", ".join(f"{model} {' to '.join(f'{value:g}' for value in span)}" for model, span in spans.items())
-            differing.append(f"The networks differ in {title}: {each}.")
-    sentences = [f"All networks were trained alike: {', '.join(shared)}."] if shared else []
-    return [" ".join([*sentences, *differing])] if sentences or differing else []
+def _differences(settings: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Sentences: what the training of all networks has in common, where it differs, and options off their defaults."""
+    common = {model: told["common"] for model, told in settings.items() if told["common"]}
+    names = list(dict.fromkeys(name for told in common.values() for name in told))
+    values = {name: {model: told.get(name) for model, told in common.items()} for name in names}
+    alike = [f"{name} {next(iter(of.values()))}" for name, of in values.items() if len(set(of.values())) == 1]
+    sentences = [f"Common to all networks: {', '.join(alike)}."] if alike else []
+    for name, of in values.items():
+        if len(set(of.values())) > 1:
+            each = ", ".join(f"{model} {value}" for model, value in of.items())
+            sentences.append(f"The networks differ in {name}: {each}.")
+    changed = [f"{model} {name} {value}" for model, told in settings.items() for name, value in told["changed"].items()]
+    sentences.append(f"Options other than the defaults: {'; '.join(changed) or 'none'}.")
+    return sentences
 
 
 def _mean_of(comparison: pd.DataFrame, metric: str) -> dict[str, dict[str, float]]:
@@ -331,4 +331,5 @@ def _title(model: str) -> str:
 def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table: first column to the left, numbers to the right."""
     rule = ["---"] + ["---:"] * (len(header) - 1)
-    return "\n".join("| " + " | ".join(line) + " |" for line in [header, rule, *rows])
+    lines = [[cell.replace("|", "\\|") for cell in line] for line in (header, rule, *rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

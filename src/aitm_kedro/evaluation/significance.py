@@ -109,7 +109,7 @@ def compare_over_seeds(first: Sequence[float], second: Sequence[float]) -> Paire
     mean = float(differences.mean()) if len(differences) else float("nan")
     if len(differences) < 2:
         return PairedTest(
-            mean, None, None, f"a test over seeds needs two at least; both models have {len(differences)}"
+            mean, None, None, f"a test over seeds needs two at least; the models have {len(differences)} in common"
         )
     error = float(differences.std(ddof=1) / len(differences) ** 0.5)
     if error == 0:

@@ -37,12 +37,14 @@ def draw_comparison(summary: pd.DataFrame, comparison: pd.DataFrame, *, steps: S
     """
     models = order_models(comparison)
     several = bool((summary["seeds"] > 1).any())
-    spread = "the bar one standard deviation over the seeds (small dots)" if several else "the bar DeLong's interval"
+    spread = "DeLong's interval.\n"
+    if several:
+        spread = "one standard deviation over the seeds\n(small dots), or DeLong's interval where there is one. "
     figure = new_figure(
         width=max(4.6 * len(steps) + 0.8, 7.6),
         height=0.34 * len(models) + 1.9,
         title="Which model ranks test impressions best?",
-        subtitle=f"AUC on test, end to end from the impression; the mark is the mean, {spread}.\n"
+        subtitle=f"AUC on test, end to end from the impression; the mark is the mean, the bar {spread}"
         "Dashed: the yardstick, a one-hot logistic regression."
         + (" Hollow: the truth, which no model can beat." if CEILING in models else ""),
     )

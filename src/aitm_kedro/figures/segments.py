@@ -10,6 +10,9 @@ from matplotlib.figure import Figure
 from aitm_kedro.evaluation.comparison import CEILING, order_models
 from aitm_kedro.figures.style import INK, NORMAL, SMALL, label_axes, new_figure, say, thousands
 
+SEGMENTS = 24
+"""Segments in the figure at most; the table has all."""
+
 
 def draw_segments(table: pd.DataFrame, *, steps: Sequence[str], segment: str | None, min_positives: int) -> Figure:
     """Draw the AUC of every model within every segment as a heat map, one panel a step.
@@ -20,13 +23,14 @@ def draw_segments(table: pd.DataFrame, *, steps: Sequence[str], segment: str | N
         segment: what the segments are, for instance "bank"; None where there are none.
         min_positives: with fewer a segment has no AUC, which the reader is told.
     """
-    models, names = order_models(table), sorted(table["segment"].unique())
+    models, names = order_models(table), _largest(table)
     figure = new_figure(
         width=max(0.62 * len(names) + 2.0, 8.2),
         height=(0.3 * len(models) + 1.15) * len(steps) + 1.1,
         title=f"How do the models do within each {segment or 'segment'}?",
         subtitle=f"AUC on the test impressions of one {segment or 'segment'}, mean over seeds; colours compare the "
-        f"models within a column.\nBold: the best model there. Blank: fewer than {min_positives} positives.",
+        f"models within a column.\nBold: the best model there. Blank: fewer than {min_positives} positives."
+        + (f" The {SEGMENTS} largest of {table['segment'].nunique()}." if len(names) == SEGMENTS else ""),
     )
     panels = figure.subplots(len(steps), 1, squeeze=False)[:, 0]
     for axes, step in zip(panels, steps, strict=True):
@@ -62,6 +66,12 @@ def _draw_step(axes: Axes, table: pd.DataFrame, *, models: Sequence[str], names:
     for side in axes.spines.values():
         side.set_visible(False)
     label_axes(axes, title=step, x="below each name: positives in test")
+
+
+def _largest(table: pd.DataFrame) -> list[str]:
+    """Names of the segments in alphabetical order; of more than fit, those with the most rows."""
+    rows = table[table["metric"].isin(["rows", "positives"])].groupby("segment")["value"].max()
+    return sorted(rows.sort_values(ascending=False).index[:SEGMENTS])
 
 
 def _pivot(table: pd.DataFrame, metric: str, *, models: Sequence[str], names: Sequence[str]) -> np.ndarray:

@@ -19,8 +19,8 @@ from aitm_kedro.models.tower import Tower, build_towers
 
 # B = rows of a batch, F = fields, T = tasks (steps)
 
-NEARLY_ONE = -1e-7
-"""Largest log probability in the loss: above it float32 has no log(1 - p)."""
+NEARLY_ONE = -1e-30
+"""Largest log probability in the loss: above it the slope of log(1 - p) leaves the range of float32."""
 
 
 class ESMMOptions(NetworkOptions):

@@ -5,6 +5,7 @@ https://doi.org/10.1145/3219819.3220007, equations 5 to 7.
 """
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from aitm_kedro.models.grouped import GroupedLinear
@@ -16,7 +17,7 @@ from aitm_kedro.models.tower import Tower
 class Expert(Tower):
     """An expert: a tower with the sizes of the Expert-Bottom pattern (paper, Table 4)."""
 
-    layers: tuple[int, ...] = (64, 32, 16)
+    layers: tuple[int, ...] = Field((64, 32, 16), min_length=1, description="widths; afm uses the last one alone")
 
 
 class Gates(nn.Module):

@@ -8,7 +8,9 @@ import numpy as np
 import torch
 
 from aitm_kedro.description import check_fits, check_ids, describe
+from aitm_kedro.errors import InputError
 from aitm_kedro.examples import Examples
+from aitm_kedro.models import Network
 from aitm_kedro.parameters import Parameters, Training
 from aitm_kedro.training.checkpoint import build, restore, to_weights
 from aitm_kedro.training.devices import choose_device, cpu_threads
@@ -59,6 +61,7 @@ def train_network(
     )
     model = build(description)
     logger.info("training '%s' with seed %d on %s rows", name, seed, f"{len(train):,}")
+    _check_parts(model, valid, name=name)
     histories = [
         fit(
             part,
@@ -72,6 +75,19 @@ def train_network(
     ]
     history = histories[0] if len(histories) == 1 else _sum_up(histories)
     return to_weights(model.eval(), description), {"model": name, **history}
+
+
+def _check_parts(model: Network, valid: Examples, *, name: str) -> None:
+    """Independent networks stop on their own steps, so validation must be able to score each of them."""
+    parts = model.parts()
+    for step in [step for part in parts for step in part.steps] if len(parts) > 1 else ():
+        positives = int(valid.labels[:, valid.steps.index(step)].sum(dtype=np.int64))
+        if positives in (0, len(valid)):
+            raise InputError(
+                f"validation has only one class of '{step}', so nothing can say when the network of that step in "
+                f"'{name}' has learnt enough; give split more validation rows, take the step out of funnel.steps, or "
+                f"'{name}' out of MODELS in settings.py"
+            )
 
 
 def _sum_up(histories: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Nodes of the comparison."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -14,7 +15,9 @@ from aitm_kedro.parameters import Evaluation, Funnel
 logger = logging.getLogger(__name__)
 
 
-def compare_models(*scores: pd.DataFrame | None, runs: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
+def compare_models(
+    *scores: pd.DataFrame | None, runs: Sequence[str]
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
     """Put the numbers of all models together.
 
     Args:
@@ -22,12 +25,13 @@ def compare_models(*scores: pd.DataFrame | None, runs: Sequence[str]) -> tuple[p
         runs: their names.
 
     Returns:
-        The tidy table (model, seed, step, metric, value), the same by segment, and notes on what is missing.
+        The tidy table (model, seed, step, metric, value), the same by segment, and what is to be known of them: how
+        the models were trained, and what is missing.
     """
     gathered = board.gather(dict(zip(runs, scores, strict=True)))
     for note in gathered.notes:
         logger.warning(note)
-    return gathered.comparison, gathered.segments, gathered.notes
+    return gathered.comparison, gathered.segments, {"settings": gathered.settings, "notes": gathered.notes}
 
 
 def summarise_models(
@@ -38,7 +42,7 @@ def summarise_models(
 
 
 def tabulate_comparison(
-    summary: pd.DataFrame, comparison: pd.DataFrame, notes: Sequence[str], funnel: Funnel, evaluation: Evaluation
+    summary: pd.DataFrame, comparison: pd.DataFrame, notes: Mapping[str, Any], funnel: Funnel, evaluation: Evaluation
 ) -> str:
     """Write the comparison as Markdown: the paper's Table 2."""
     return scoreboard.tabulate(
@@ -48,7 +52,8 @@ def tabulate_comparison(
         main_steps=funnel.main_steps,
         confidence=evaluation.confidence,
         tested_on=scoreboard.describe_test(comparison, steps=funnel.steps),
-        notes=notes,
+        settings=notes["settings"],
+        notes=notes["notes"],
     )
 
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ def train_network(
         training=training,
         seed=seed,
     )
-    return weights, history | _origin(train, valid, {"funnel": funnel, "training": training, model: options})
+    return weights, history | _origin(train, valid, options, model=model, funnel=funnel, training=training)
 
 
 def train_lightgbm(
@@ -64,10 +65,16 @@ def train_lightgbm(
     """Boost trees for every step."""
     sizes = vocabulary_sizes(vocabulary)
     train, valid = _read(train_examples, valid_examples, fields=list(sizes), funnel=funnel, with_values=True)
+    numeric = vocabulary.loc[vocabulary["kind"] == "numeric", "feature"].unique()
+    if set(numeric) != set(train.values):
+        raise InputError(
+            f"the examples lack the values of {sorted(set(numeric) - set(train.values))}, which 'lightgbm' reads "
+            f"instead of bins; run preparation again"
+        )
     models, history = lightgbm.train_lightgbm(
         train, valid, vocabulary_sizes=list(sizes.values()), options=options, seed=seed
     )
-    return models, history | _origin(train, valid, {"funnel": funnel, "lightgbm": options})
+    return models, history | _origin(train, valid, options, model="lightgbm", funnel=funnel)
 
 
 def train_logistic(
@@ -81,7 +88,7 @@ def train_logistic(
     sizes = vocabulary_sizes(vocabulary)
     train, valid = _read(train_examples, valid_examples, fields=list(sizes), funnel=funnel)
     weights, history = logistic.train_logistic(train, valid, vocabulary_sizes=list(sizes.values()), options=options)
-    return weights, history | _origin(train, valid, {"funnel": funnel, "logistic": options})
+    return weights, history | _origin(train, valid, options, model="logistic", funnel=funnel)
 
 
 def predict_test(
@@ -146,7 +153,7 @@ def evaluate(
     metrics = {"model": model, "seed": seed} | evaluate_predictions(
         examples.labels, raw, corrected, steps=funnel.steps, segment=examples.segment, options=evaluation
     )
-    metrics |= {"test_rows": examples.fingerprint(), "parameters_used": _plain({"evaluation": evaluation})}
+    metrics |= _judged(examples, evaluation)
     return metrics, tidy_scores(metrics, history), place_rows(examples.labels, raw, steps=funnel.steps)
 
 
@@ -156,11 +163,7 @@ def evaluate_oracle(
     """Judge the truth itself on the test split, where the source tells it: metrics, and the same one number a row."""
     examples = read_examples(test_examples, fields=(), steps=funnel.steps)
     truth = align_truth(oracle.to_batches(), examples.impression_id, steps=funnel.steps)
-    metrics: dict[str, Any] = {"model": "oracle", "seed": None}
-    metrics |= {
-        "test_rows": examples.fingerprint(),
-        "parameters_used": _plain({"funnel": funnel, "evaluation": evaluation}),
-    }
+    metrics = {"model": "oracle", "seed": None} | _judged(examples, evaluation, funnel=funnel)
     if truth is None:
         metrics |= {"note": "no truth is known for this source", "steps": {}}
         return metrics, tidy_scores(metrics)
@@ -191,17 +194,45 @@ def _read(
     return read[0], read[1]
 
 
-def _origin(train: Examples, valid: Examples, parameters: Mapping[str, Parameters | Funnel]) -> dict[str, Any]:
+def _origin(
+    train: Examples,
+    valid: Examples,
+    options: Parameters,
+    *,
+    model: str,
+    funnel: Funnel,
+    training: Training | None = None,
+) -> dict[str, Any]:
     """What a model came from: the rows it learnt from, and the parameters.
 
-    A comparison sees by it whether models learnt from the same, and a benchmark that goes on after a stop, whether a
-    model is still up to date.
+    A comparison sees by it whether models learnt from the same and in the same way, and a benchmark that goes on after
+    a stop, whether a model is still up to date.
     """
-    return {"data": f"{train.fingerprint()}-{valid.fingerprint()}", "parameters_used": _plain(parameters)}
+    used: dict[str, Any] = {"funnel": _plain(funnel), model: _plain(options)}
+    if training is not None:
+        used["training"] = _plain(training)
+    default = _plain(type(options)())
+    changed = {name: value for name, value in used[model].items() if value != default[name] and name != "threads"}
+    common = {name: value for name, value in used.get("training", {}).items() if name not in ("device", "threads")}
+    if "embedding_dim" in used[model]:
+        common["embedding_dim"] = used[model]["embedding_dim"]
+        changed.pop("embedding_dim", None)
+    return {
+        "data": f"{train.fingerprint()}-{valid.fingerprint()}",
+        "parameters_used": used,
+        "settings": {"common": common, "changed": changed},
+    }
 
 
-def _plain(parameters: Mapping[str, Parameters | Funnel]) -> dict[str, Any]:
-    return {name: value.model_dump(mode="json") for name, value in parameters.items()}
+def _plain(parameter: Parameters | Funnel) -> dict[str, Any]:
+    return parameter.model_dump(mode="json")
+
+
+def _judged(examples: Examples, evaluation: Evaluation, **parameters: Parameters | Funnel) -> dict[str, Any]:
+    """What a judgement came from: the rows, the parameters, the moment."""
+    used = {name: _plain(value) for name, value in {"evaluation": evaluation, **parameters}.items()}
+    moment = datetime.now(UTC).isoformat(timespec="milliseconds")
+    return {"test_rows": examples.fingerprint(), "judged": moment, "parameters_used": used}
 
 
 def _predict(
