@@ -170,13 +170,13 @@ def test_nodes_are_named_and_tagged() -> None:
 @pytest.mark.parametrize(
     ("models", "seeds", "sentence"),
     [
-        (["aitn"], [0], "MODELS names 'aitn', which is no registered model; choose among lightgbm, mlp"),
-        (["aitm", "ple", "aitm"], [0], "MODELS names 'aitm' twice"),
+        (["aitn"], [0], "MODELS in settings.py names 'aitn', which is no registered model; choose among lightgbm, mlp"),
+        (["aitm", "ple", "aitm"], [0], "MODELS in settings.py names 'aitm' twice"),
         (["logistic"], [0], "'logistic', which is in every comparison anyway"),
-        (["aitm"], [0, 1, 0], "SEEDS has 0 twice"),
-        (["aitm"], [-1], "SEEDS has -1; a seed is a whole number"),
-        (["aitm"], [0.5], "SEEDS has 0.5; a seed is a whole number"),
-        (["aitm"], [], "SEEDS is empty"),
+        (["aitm"], [0, 1, 0], "SEEDS in settings.py has 0 twice"),
+        (["aitm"], [-1], "SEEDS in settings.py has -1; a seed is a whole number"),
+        (["aitm"], [0.5], "SEEDS in settings.py has 0.5; a seed is a whole number"),
+        (["aitm"], [], "SEEDS in settings.py is empty"),
     ],
 )
 def test_models_and_seeds_that_cannot_be(models: list, seeds: list, sentence: str) -> None:

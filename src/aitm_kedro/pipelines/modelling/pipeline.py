@@ -56,22 +56,26 @@ def check_models(models: Sequence[str]) -> None:
     known = [name for name in MODEL_OPTIONS if name != "logistic"]
     for model in models:
         if model == "logistic":
-            raise InputError("MODELS names 'logistic', which is in every comparison anyway; take it out")
+            raise InputError("MODELS in settings.py names 'logistic', which is in every comparison anyway; take it out")
         if model not in known:
-            raise InputError(f"MODELS names '{model}', which is no registered model; choose among {', '.join(known)}")
+            raise InputError(
+                f"MODELS in settings.py names '{model}', which is no registered model; choose among {', '.join(known)}"
+            )
         if list(models).count(model) > 1:
-            raise InputError(f"MODELS names '{model}' twice; each model is trained once for each seed")
+            raise InputError(f"MODELS in settings.py names '{model}' twice; each model is trained once for each seed")
 
 
 def check_seeds(seeds: Sequence[int]) -> None:
     """Raise InputError unless there are seeds, all of them different whole numbers from 0 on."""
     if not seeds:
-        raise InputError("SEEDS is empty; name at least one")
+        raise InputError("SEEDS in settings.py is empty; name at least one")
     for seed in seeds:
         if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-            raise InputError(f"SEEDS has {seed!r}; a seed is a whole number from 0 on")
+            raise InputError(f"SEEDS in settings.py has {seed!r}; a seed is a whole number from 0 on")
         if list(seeds).count(seed) > 1:
-            raise InputError(f"SEEDS has {seed} twice; two equal runs would look like two different ones")
+            raise InputError(
+                f"SEEDS in settings.py has {seed} twice; two equal runs would look like two different ones"
+            )
 
 
 def _template(model: str, seed: int) -> Pipeline:
