@@ -5,6 +5,7 @@ READY := .venv/.ready
 ENV ?= base
 TORCH := 2.13.0
 KEDRO_RUN = $(BIN)/kedro run
+IN_ENV = $(if $(filter-out base,$(ENV)),--env=$(ENV))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup full benchmark test test-fast lint format types contracts check viz package bench-training ledger \
@@ -25,12 +26,12 @@ $(READY): requirements.lock pyproject.toml
 	@touch $@
 
 benchmark: ENV := industrial_20m
-benchmark: $(READY) ## every model with five seeds: kedro run --pipeline=benchmark (ENV=base or industrial for a smaller or larger log)
-	$(KEDRO_RUN) --pipelines=ingestion,preparation --only-missing-outputs --env=$(ENV)
-	$(KEDRO_RUN) --pipeline=benchmark --env=$(ENV)
+benchmark: $(READY) ## every model with five seeds, on 20 million impressions (ENV=base|industrial|yours for other data)
+	$(KEDRO_RUN) --pipelines=ingestion,preparation --only-missing-outputs $(IN_ENV)
+	$(KEDRO_RUN) --pipeline=benchmark $(IN_ENV)
 
 full: $(READY) ## the whole project: kedro run --pipeline=full (ENV=test|industrial|yours for other data)
-	$(KEDRO_RUN) --pipeline=full $(if $(filter-out base,$(ENV)),--env=$(ENV))
+	$(KEDRO_RUN) --pipeline=full $(IN_ENV)
 
 test: $(READY) ## all tests
 	$(BIN)/python -m pytest
@@ -55,7 +56,7 @@ contracts: $(READY) ## who may import whom (pyproject.toml, [tool.importlinter])
 check: lint types contracts test ## everything that CI runs
 
 viz: $(READY) ## Kedro-Viz: the graph with its data, in the browser
-	$(BIN)/kedro viz run --include-hooks $(if $(filter-out base,$(ENV)),--env=$(ENV))
+	$(BIN)/kedro viz run --include-hooks $(IN_ENV)
 
 package: $(READY) ## wheel and configuration archive in dist/
 	$(BIN)/kedro package
