@@ -133,7 +133,7 @@ def test_a_run_killed_at_random_moments_starts_again_with_the_numbers_of_an_undi
     command = [sys.executable, "-m", "kedro", "run", "--pipeline=full", "--env=test"]
     for _ in range(KILLS):
         process = subprocess.Popen(command, cwd=project, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(moments.uniform(2, 14))
+        time.sleep(moments.uniform(2, 24))
         process.send_signal(signal.SIGKILL)
         process.wait()
         before = set((project / "data").glob(f"{SCORES}/*"))
