@@ -47,7 +47,7 @@ def _draw_step(axes: Axes, table: pd.DataFrame, *, models: Sequence[str], names:
     if np.isnan(auc).all():
         say(axes, f"no segment has enough positives of '{step}'")
         return
-    axes.imshow(_rank_in_column(auc, models), cmap="Blues", vmin=0, vmax=1.35, aspect="auto")
+    axes.imshow(_rank_in_column(auc, models), cmap="Blues", vmin=0, vmax=1.5, aspect="auto")
     for (row, column), value in np.ndenumerate(auc):
         if np.isnan(value):
             continue
