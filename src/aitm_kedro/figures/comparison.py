@@ -39,7 +39,7 @@ def draw_comparison(summary: pd.DataFrame, comparison: pd.DataFrame, *, steps: S
     several = bool((summary["seeds"] > 1).any())
     spread = "DeLong's interval.\n"
     if several:
-        spread = "one standard deviation over the seeds\n(small dots), or DeLong's interval where there is one seed. "
+        spread = "one standard deviation over the seeds\n(small dots), or DeLong's interval where there is one seed.\n"
     figure = new_figure(
         width=max(4.6 * len(steps) + 0.8, 7.6),
         height=0.34 * len(models) + 1.9,
