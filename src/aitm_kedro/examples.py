@@ -47,6 +47,11 @@ class Examples:
             digest.update(np.ascontiguousarray(part).data)
         return digest.hexdigest()
 
+    def steps_of_one_class(self) -> list[str]:
+        """Steps that happened in no row, or in every one."""
+        happened = self.labels.sum(axis=0, dtype=np.int64)
+        return [step for step, count in zip(self.steps, happened, strict=True) if count in (0, len(self))]
+
     def of_steps(self, steps: Sequence[str]) -> Self:
         """The same rows with the labels of some steps alone."""
         if tuple(steps) == self.steps:

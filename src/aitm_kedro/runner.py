@@ -97,7 +97,7 @@ def exists(name: str, catalog: Catalog) -> bool:
 
 
 def now(key: str, catalog: Catalog) -> Any:
-    """A parameter of now, with its defaults, as JSON holds it; None for one that nobody knows."""
+    """A parameter of now, with its defaults, as JSON holds it; for a key that nobody knows, what equals no value."""
     if key not in TOP_LEVEL:
         return "no such parameter"
     value = TOP_LEVEL[key].model_validate(catalog.load(f"params:{key}")).model_dump(mode="json")

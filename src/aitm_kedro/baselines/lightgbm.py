@@ -6,7 +6,7 @@ https://papers.nips.cc/paper/6907; parameters as in section A.1 of the AITM pape
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from time import perf_counter
 from typing import Any, Literal, NamedTuple
 
@@ -222,13 +222,8 @@ def _booster(models: Boosters, step: str) -> lgb.Booster:
 
 
 def _check_classes(split: str, examples: Examples) -> None:
-    counts: Mapping[str, int] = {
-        step: int(examples.labels[:, t].sum(dtype=np.int64)) for t, step in enumerate(examples.steps)
-    }
-    for step, positives in counts.items():
-        if positives in (0, len(examples)):
-            raise InputError(
-                f"'{step}' has a single class among the {len(examples)} {split} rows, so 'lightgbm' cannot be trained "
-                f"for it; give split more rows, take the step out of funnel.steps, or 'lightgbm' out of MODELS in "
-                f"settings.py"
-            )
+    for step in examples.steps_of_one_class():
+        raise InputError(
+            f"'{step}' has a single class among the {len(examples)} {split} rows, so 'lightgbm' cannot be trained for "
+            f"it; give split more rows, take the step out of funnel.steps, or 'lightgbm' out of MODELS in settings.py"
+        )

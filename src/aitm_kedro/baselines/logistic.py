@@ -186,13 +186,11 @@ def _minimise(
 
 
 def _check_classes(train: Examples) -> None:
-    for t, step in enumerate(train.steps):
-        positives = int(train.labels[:, t].sum(dtype=np.int64))
-        if positives in (0, len(train)):
-            raise InputError(
-                f"'{step}' has a single class among the {len(train)} train rows; take it out of funnel.steps or train "
-                f"on more rows"
-            )
+    for step in train.steps_of_one_class():
+        raise InputError(
+            f"'{step}' has a single class among the {len(train)} train rows; take it out of funnel.steps or train on "
+            f"more rows"
+        )
 
 
 def _tensors(weights: Weights, description: Description) -> tuple[np.ndarray, np.ndarray]:

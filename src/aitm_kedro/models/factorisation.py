@@ -23,9 +23,22 @@ from aitm_kedro.models.grouped import GroupedLinear, GroupedMLP
 class Sizes(Protocol):
     """What a tower of this family needs to know of its options."""
 
-    layers: tuple[int, ...]
-    dropout: tuple[float, ...]
-    attention_factor: int
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """Widths."""
+
+    @property
+    def dropout(self) -> tuple[float, ...]:
+        """One rate a layer."""
+
+    @property
+    def attention_factor(self) -> int:
+        """Hidden size of AFM's attention."""
+
+
+def layers_over(inputs: int, *, count: int, options: Sizes, batch_norm: bool) -> GroupedMLP:
+    """The layers of a tower, over ``inputs`` numbers a row."""
+    return GroupedMLP(inputs, count=count, layers=options.layers, dropout=options.dropout, batch_norm=batch_norm)
 
 
 class Scalars(nn.Module):
@@ -70,7 +83,7 @@ class NFMTowers(nn.Module):
     ) -> None:
         super().__init__()
         self.dim = dim
-        self.mlp = GroupedMLP(dim, count=count, layers=options.layers, dropout=options.dropout, batch_norm=batch_norm)
+        self.mlp = layers_over(dim, count=count, options=options, batch_norm=batch_norm)
         self.scalars = Scalars(vocabulary_sizes, count=count, width=options.layers[-1])
 
     def forward(self, ids: Tensor, vectors: Tensor) -> Tensor:
@@ -93,13 +106,7 @@ class DeepFMTowers(nn.Module):
     ) -> None:
         super().__init__()
         self.dim = dim
-        self.mlp = GroupedMLP(
-            len(vocabulary_sizes) * dim,
-            count=count,
-            layers=options.layers,
-            dropout=options.dropout,
-            batch_norm=batch_norm,
-        )
+        self.mlp = layers_over(len(vocabulary_sizes) * dim, count=count, options=options, batch_norm=batch_norm)
         self.scalars = Scalars(vocabulary_sizes, count=count, width=options.layers[-1])
 
     def forward(self, ids: Tensor, vectors: Tensor) -> Tensor:

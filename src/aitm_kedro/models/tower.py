@@ -10,8 +10,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from aitm_kedro.models.factorisation import AFMTowers, DeepFMTowers, NFMTowers
-from aitm_kedro.models.grouped import GroupedMLP
+from aitm_kedro.models.factorisation import AFMTowers, DeepFMTowers, NFMTowers, layers_over
 from aitm_kedro.parameters import Parameters
 
 # B = rows of a batch, F = fields, D = embedding size, T = towers, K = width of a tower's output
@@ -52,13 +51,7 @@ class MLPTowers(nn.Module):
         self, vocabulary_sizes: Sequence[int], dim: int, *, count: int, options: Tower, batch_norm: bool = False
     ) -> None:
         super().__init__()
-        self.mlp = GroupedMLP(
-            len(vocabulary_sizes) * dim,
-            count=count,
-            layers=options.layers,
-            dropout=options.dropout,
-            batch_norm=batch_norm,
-        )
+        self.mlp = layers_over(len(vocabulary_sizes) * dim, count=count, options=options, batch_norm=batch_norm)
 
     def forward(self, ids: Tensor, vectors: Tensor) -> Tensor:
         """Run all towers."""
