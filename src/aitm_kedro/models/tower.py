@@ -78,6 +78,7 @@ def build_towers(
         A module: ids [B, F], vectors [B, F * D] -> [T, K, B], K the width of the last layer.
 
     Example:
+        >>> import torch
         >>> towers = build_towers([3, 4], 5, count=2, options=Tower(kind="deepfm"))
         >>> towers(torch.zeros(7, 2, dtype=torch.int32), torch.zeros(7, 10)).shape
         torch.Size([2, 32, 7])
