@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from kedro.pipeline.node import Node
 from pydantic import BaseModel
 
 from aitm_kedro.configuration import check_parameters
+from aitm_kedro.datasets.versions import version
 
 LIBRARIES = ("kedro", "ibis-framework", "duckdb", "torch", "lightgbm", "scikit-learn", "numpy", "aitm-kedro")
 EXAMPLES = "train_examples@arrow"
@@ -93,12 +94,11 @@ class ProjectHooks:
 
 def prepared_otherwise(parameters: dict[str, Any], catalog: CatalogProtocol[Any, Any]) -> list[str]:
     """Keys of the preparation that had other values in the run that wrote the examples, as far as its record tells."""
-    written, record = catalog.get(EXAMPLES), catalog.get("run_record")
-    if not isinstance(written, AbstractVersionedDataset) or not isinstance(record, AbstractVersionedDataset):
+    record, written = catalog.get("run_record"), version(EXAMPLES, catalog)
+    if not isinstance(record, AbstractVersionedDataset) or not written:
         return []
-    version = written.resolve_load_version() if written.exists() else None
-    path = Path(str(record._get_versioned_path(version))) if version else None
-    if path is None or not path.exists():
+    path = Path(str(record._get_versioned_path(written)))
+    if not path.exists():
         return []
     used = json.loads(path.read_text())["parameters"]
     return [key for key in PREPARATION if used.get(key) != as_plain(parameters.get(key))]
@@ -120,8 +120,8 @@ def library_versions() -> dict[str, str]:
     found = {}
     for name in LIBRARIES:
         try:
-            found[name] = version(name)
-        except PackageNotFoundError:  # the project itself, run from a source tree that is not installed
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:  # the project itself, run from a source tree that is not installed
             found[name] = "not installed"
     return found
 
@@ -138,12 +138,4 @@ def git_commit(project: Path) -> str | None:
 
 def dataset_versions(pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> dict[str, str]:
     """Version of each versioned dataset that the run read or wrote."""
-    versions = {}
-    for name in sorted(pipeline.datasets()):
-        dataset = catalog.get(name)
-        resolve = getattr(dataset, "resolve_load_version", None)
-        if resolve is None or dataset is None or not dataset.exists():  # optional ones need not be there
-            continue
-        if (found := resolve()) is not None:
-            versions[name] = found
-    return versions
+    return {name: found for name in sorted(pipeline.datasets()) if (found := version(name, catalog))}

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from aitm_kedro.funnel import IMPRESSION_ID, Funnel, oracle_column
 
 __all__ = [
+    "MACHINE",
     "Evaluation",
     "Features",
     "Funnel",
@@ -24,6 +25,10 @@ __all__ = [
     "Training",
     "VocabularyOptions",
 ]
+
+
+MACHINE = ("device", "threads")
+"""Fields that say where a model is trained, not what comes out."""
 
 
 class Parameters(BaseModel):

@@ -10,13 +10,12 @@ from kedro.pipeline.node import Node
 from kedro.runner import SequentialRunner
 
 from aitm_kedro.configuration import TOP_LEVEL
+from aitm_kedro.datasets.versions import exists, version
+from aitm_kedro.parameters import MACHINE
 
 logger = logging.getLogger(__name__)
 
 Catalog = CatalogProtocol[Any, Any]
-
-MACHINE = {"device", "threads"}
-"""Parameters that say where a model is trained, not what comes out."""
 
 
 class ResumingRunner(SequentialRunner):
@@ -82,18 +81,6 @@ def is_up_to_date(node: Node, catalog: Catalog) -> bool:
         if name.endswith((".history", ".metrics")):
             used |= catalog.load(name).get("parameters_used", {"unknown": None})
     return all(made_with == now(key, catalog) for key, made_with in as_compared(used).items())
-
-
-def version(name: str, catalog: Catalog) -> str:
-    """Version of a dataset, a timestamp that sorts as text; "" where it has none or does not exist."""
-    resolve = getattr(catalog.get(name), "resolve_load_version", None)
-    return (resolve() or "") if resolve is not None and exists(name, catalog) else ""
-
-
-def exists(name: str, catalog: Catalog) -> bool:
-    """Whether a dataset has been saved."""
-    dataset = catalog.get(name)
-    return dataset is not None and bool(dataset.exists())
 
 
 def now(key: str, catalog: Catalog) -> Any:

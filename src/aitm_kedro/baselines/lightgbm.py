@@ -118,7 +118,8 @@ def predict_with_lightgbm(models: Boosters, examples: Examples) -> np.ndarray:
         InputError: the models are damaged, or were trained on other fields or steps than the examples have.
     """
     check_fits(models, examples)
-    boosters = [_booster(models, step) for step in Description.from_metadata(models).steps]
+    description = Description.from_metadata(models)
+    boosters = [_booster(models, step) for step in description.steps]
     numeric = json.loads(models.metadata["numeric"])
     if set(numeric) != set(examples.values):
         raise InputError(
@@ -126,7 +127,7 @@ def predict_with_lightgbm(models: Boosters, examples: Examples) -> np.ndarray:
             f"{list(examples.values)}; run preparation and modelling again"
         )
     result = np.empty((len(examples), len(boosters)), np.float32)
-    threads = Description.from_metadata(models).options.get("threads") or cores()
+    threads = description.options.get("threads") or cores()
     for start in range(0, len(examples), ROWS_AT_ONCE):
         x = _matrix(examples, slice(start, start + ROWS_AT_ONCE))
         for t, booster in enumerate(boosters):

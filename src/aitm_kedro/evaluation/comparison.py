@@ -56,10 +56,15 @@ def gather(scores: Mapping[str, pd.DataFrame | None]) -> Gathered:
     notes = _describe_missing([run for run in scores if run not in there])
     there, of_other_data = _split_by_data(there)
     there, trained_otherwise = _split_by_settings(there)
-    for runs, how in ((of_other_data, "come from other data than the newest"), (trained_otherwise, "were trained with "
-                      "other parameters than the newest of their model")):  # fmt: skip
-        if runs:
-            notes.append(f"The results of {', '.join(runs)} {how} and were left out; run benchmark again.")
+    left_out = {
+        "come from other data than the newest": of_other_data,
+        "were trained with other parameters than the newest of their model": trained_otherwise,
+    }
+    notes += [
+        f"The results of {', '.join(runs)} {how} and were left out; run benchmark again."
+        for how, runs in left_out.items()
+        if runs
+    ]
     table = pd.concat([part for part in there.values() if len(part)] or list(there.values()), ignore_index=True)
     table = table.astype({"seed": "Int64", "value": "float64"})
     whole = table["segment"].isna()
@@ -155,11 +160,11 @@ def _split_by_data(scores: Tables) -> tuple[Tables, list[str]]:
     """Tables that come from the same rows as the newest one, and the names of the others."""
     tested = [run for run, table in scores.items() if _origin(table, "test_rows")]
     trained = [run for run in tested if _origin(scores[run], "data")]
-    wanted = {}
-    for name, runs in (("test_rows", tested), ("data", trained)):
-        if runs:
-            newest = max(runs, key=lambda run: _origin(scores[run], "judged") or "")
-            wanted[name] = _origin(scores[newest], name)
+    wanted = {
+        name: _origin(scores[_newest(scores, runs)], name)
+        for name, runs in (("test_rows", tested), ("data", trained))
+        if runs
+    }
     same = {
         run: table
         for run, table in scores.items()
@@ -170,17 +175,17 @@ def _split_by_data(scores: Tables) -> tuple[Tables, list[str]]:
 
 def _split_by_settings(scores: Tables) -> tuple[Tables, list[str]]:
     """Tables whose model was trained as its newest seed was, and the names of the others."""
-    newest: dict[str, str] = {}
-    for run, table in scores.items():
-        best = newest.setdefault(_model(run), run)
-        if (_origin(table, "judged") or "") > (_origin(scores[best], "judged") or ""):
-            newest[_model(run)] = run
-    same = {
-        run: table
-        for run, table in scores.items()
-        if _origin(table, "settings") == _origin(scores[newest[_model(run)]], "settings")
-    }
+    by_model: dict[str, list[str]] = {}
+    for run in scores:
+        by_model.setdefault(_model(run), []).append(run)
+    wanted = {model: _origin(scores[_newest(scores, runs)], "settings") for model, runs in by_model.items()}
+    same = {run: table for run, table in scores.items() if _origin(table, "settings") == wanted[_model(run)]}
     return same, [run for run in scores if run not in same]
+
+
+def _newest(scores: Tables, runs: Sequence[str]) -> str:
+    """The run that was judged last."""
+    return max(runs, key=lambda run: _origin(scores[run], "judged") or "")
 
 
 def _model(run: str) -> str:

@@ -19,7 +19,7 @@ from aitm_kedro.evaluation.scores import tidy_scores
 from aitm_kedro.evaluation.significance import place_rows
 from aitm_kedro.examples import Examples, read_examples
 from aitm_kedro.funnel import IMPRESSION_ID
-from aitm_kedro.parameters import Evaluation, Funnel, Parameters, Training
+from aitm_kedro.parameters import MACHINE, Evaluation, Funnel, Parameters, Training
 from aitm_kedro.training import run
 from aitm_kedro.weights import Boosters, Weights
 
@@ -212,8 +212,8 @@ def _origin(
     if training is not None:
         used["training"] = _plain(training)
     default = _plain(type(options)())
-    changed = {name: value for name, value in used[model].items() if value != default[name] and name != "threads"}
-    common = {name: value for name, value in used.get("training", {}).items() if name not in ("device", "threads")}
+    changed = {name: value for name, value in used[model].items() if value != default[name] and name not in MACHINE}
+    common = {name: value for name, value in used.get("training", {}).items() if name not in MACHINE}
     if "embedding_dim" in used[model]:
         common["embedding_dim"] = used[model]["embedding_dim"]
         changed.pop("embedding_dim", None)
