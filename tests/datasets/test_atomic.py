@@ -234,7 +234,7 @@ def test_a_killed_save_is_never_the_latest_version(tmp_path):
         import os, signal
         from kedro.io import Version
         from aitm_kedro.datasets import JSON, atomic
-        atomic._flush = lambda path: os.kill(os.getpid(), signal.SIGKILL)
+        atomic.flush = lambda path: os.kill(os.getpid(), signal.SIGKILL)
         JSON(filepath="{tmp_path}/r.json", version=Version(None, "2024-01-02T00.00.00.000Z")).save({{"run": 2}})
     """
     result = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False)

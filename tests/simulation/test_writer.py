@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from aitm_kedro.errors import InputError
+from aitm_kedro.machine import in_order
 from aitm_kedro.simulation import Log, Settings, ensure_log, file_name, writer
 
 SMALL = Settings.of(impressions=20_000, chunk_rows=2048)
@@ -111,7 +112,7 @@ def test_memory_is_bounded(tmp_path):
 
     base = Log.of(SMALL)
     log = Counting(settings=base.settings, world=base.world, truth=base.truth)
-    for taken, _ in enumerate(writer._in_order(log, 2), start=1):
+    for taken, _ in enumerate(in_order(log.chunk, range(log.chunks), workers=2), start=1):
         time.sleep(0.01)
         assert len(drawn) <= taken + 2 + 3
     assert sorted(drawn) == list(range(log.chunks))

@@ -9,6 +9,8 @@ from typing import Any
 
 from kedro.io import DatasetError
 
+from aitm_kedro.storage import flush, flush_entry, remove
+
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -46,9 +48,9 @@ class Atomic:
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             plain_save(self, data)
-            _flush(self._temporary)
+            flush(self._temporary)
             _replace(self._temporary, target)
-            _flush(target.parent)
+            flush_entry(target.parent)
         except BaseException as error:
             _remove(self._temporary, versioned=bool(self._version))
             if _is_full_disk(error):
@@ -71,15 +73,6 @@ def _is_full_disk(error: BaseException) -> bool:
     return any(os.strerror(number) in str(error) for number in FULL_DISK)
 
 
-def _flush(path: Path) -> None:
-    """Have the operating system write the file (or the folder's entries) to the disk now."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _replace(temporary: Path, target: Path) -> None:
     """Give a file or folder its name; an old folder steps aside first, since no folder can take another one's place."""
     if not target.is_dir():
@@ -92,9 +85,7 @@ def _replace(temporary: Path, target: Path) -> None:
 
 
 def _remove(temporary: Path, *, versioned: bool) -> None:
-    if temporary.is_dir():
-        shutil.rmtree(temporary)
-    temporary.unlink(missing_ok=True)
+    remove(temporary)
     if versioned:
         with contextlib.suppress(OSError):  # not empty, or never made
             temporary.parent.rmdir()

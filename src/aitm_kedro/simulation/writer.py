@@ -1,14 +1,9 @@
 """Writing a log to one Parquet file: drawn in parallel, written in order, there completely or not at all."""
 
-import contextlib
 import hashlib
 import json
 import logging
-import os
 import time
-from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,22 +12,17 @@ import pyarrow.parquet as pq
 
 from aitm_kedro.errors import InputError
 from aitm_kedro.funnel import IMPRESSION_ID, IMPRESSION_TIME, time_column
-from aitm_kedro.machine import cores
+from aitm_kedro.machine import cores, in_order
 from aitm_kedro.simulation import story
 from aitm_kedro.simulation.chunks import Log
 from aitm_kedro.simulation.population import CATEGORICAL, NUMERIC
 from aitm_kedro.simulation.settings import STEPS, VERSION, Settings
-
-try:
-    import fcntl
-except ImportError:  # Windows: two runs that write the same log at the same time are then not kept apart
-    fcntl = None  # type: ignore[assignment]
+from aitm_kedro.storage import ensure
 
 logger = logging.getLogger(__name__)
 
 ROWS_A_GROUP = 262_144
 SECONDS_BETWEEN_MESSAGES = 10.0
-_PART = ".part"
 
 
 def file_name(settings: Settings) -> str:
@@ -58,66 +48,22 @@ def ensure_log(folder: Path, settings: Settings, *, workers: int | None = None) 
         InputError: the file cannot be written (the disk is full, the folder is not writable).
     """
     path = folder / file_name(settings)
-    if path.exists():
-        return path
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with _alone(folder):
-            if not path.exists():
-                _remove_leftovers(folder)
-                _write(path, Log.of(settings), workers or cores())
+        return ensure(path, lambda part: _write(part, Log.of(settings), workers or cores()))
     except OSError as error:
         reason = (error.strerror or str(error)).rpartition("] ")[2]  # Arrow's words end with "[errno 28] No space ..."
         raise InputError(
             f"the simulated log cannot be written to {path}: {reason}; make room or choose another filepath"
         ) from error
-    return path
 
 
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One writer a folder at a time; the system takes the lock from a process that dies."""
-    with (folder / ".writing").open("w") as lock:
-        if fcntl is not None:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _remove_leftovers(folder: Path) -> None:
-    for leftover in folder.glob(f".*{_PART}"):
-        logger.info("removing %s, left behind by a run that did not end", leftover.name)
-        leftover.unlink()
-
-
-def _write(path: Path, log: Log, workers: int) -> None:
-    part = path.with_name(f".{path.name}{_PART}")
-    try:
-        _write_part(part, log, workers)
-        _flush(part)
-        os.replace(part, path)
-        _flush(path.parent)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _flush(path: Path) -> None:
-    """Wait until a file (or the names in a folder) is on the disk."""
-    if path.is_dir() and os.name == "nt":
-        return
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _write_part(part: Path, log: Log, workers: int) -> None:
+def _write(part: Path, log: Log, workers: int) -> None:
     chunks_a_group = max(ROWS_A_GROUP // log.settings.chunk_rows, 1)
     progress = _Progress(log.rows)
     waiting: list[pa.Table] = []
     writer: pq.ParquetWriter | None = None
     try:
-        for number, chunk in enumerate(_in_order(log, workers), start=1):
+        for number, chunk in enumerate(in_order(log.chunk, range(log.chunks), workers=workers), start=1):
             writer = writer or _open(part, chunk.schema)
             waiting.append(chunk)
             if len(waiting) == chunks_a_group or number == log.chunks:
@@ -127,21 +73,6 @@ def _write_part(part: Path, log: Log, workers: int) -> None:
     finally:
         if writer is not None:
             writer.close()
-
-
-def _in_order(log: Log, workers: int) -> Iterator[pa.Table]:
-    """The chunks of a log in their order, drawn by ``workers`` threads that stay at most a few chunks ahead."""
-    ahead: deque[Future[pa.Table]] = deque()
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="simulation")
-    try:
-        for number in range(log.chunks):
-            ahead.append(pool.submit(log.chunk, number))
-            if len(ahead) > workers + 2:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _open(part: Path, schema: pa.Schema) -> pq.ParquetWriter:
