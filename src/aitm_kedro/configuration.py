@@ -11,10 +11,12 @@ from aitm_kedro.baselines.logistic import LogisticOptions
 from aitm_kedro.errors import InputError
 from aitm_kedro.models import NETWORKS
 from aitm_kedro.parameters import (
+    AliCCPFiles,
     Evaluation,
     Features,
     Funnel,
     Ingestion,
+    KnownCounts,
     Labels,
     Parameters,
     Reporting,
@@ -32,6 +34,7 @@ MODEL_OPTIONS: dict[str, type[Parameters]] = {
 """Every model that can be trained, with the class of its options, in the order of the tables."""
 
 TOP_LEVEL: dict[str, type[BaseModel]] = {
+    "ali_ccp": AliCCPFiles,
     "funnel": Funnel,
     "features": Features,
     "ingestion": Ingestion,
@@ -39,6 +42,7 @@ TOP_LEVEL: dict[str, type[BaseModel]] = {
     "split": Split,
     "sampling": Sampling,
     "vocabulary": VocabularyOptions,
+    "known_counts": KnownCounts,
     "training": Training,
     **MODEL_OPTIONS,
     "evaluation": Evaluation,
@@ -51,11 +55,13 @@ def check_parameters(parameters: Mapping[str, Any]) -> None:
     """Check the raw top-level keys together, before anything runs.
 
     Raises:
-        InputError: a key is unknown, a model is given an option of another one, or a feature would tell the answer.
+        InputError: a key is unknown, a model is given an option of another one, a feature would tell the answer, or
+            files are described wrongly.
     """
     forbid_unknown_keys(parameters)
     forbid_foreign_options(parameters)
     forbid_leaks(parameters)
+    check_source(parameters)
 
 
 def forbid_unknown_keys(parameters: Mapping[str, Any]) -> None:
@@ -102,3 +108,13 @@ def forbid_leaks(parameters: Mapping[str, Any]) -> None:
         features.forbid_labels(funnel)
     except ValueError as error:
         raise InputError(f"The parameters contradict each other: {error}.") from None
+
+
+def check_source(parameters: Mapping[str, Any]) -> None:
+    """Raise InputError if ``ali_ccp`` is wrong, which the catalog reads and so no node validates."""
+    try:
+        AliCCPFiles.model_validate(parameters.get("ali_ccp") or {})
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, ("ali_ccp", *first["loc"])))
+        raise InputError(f"The parameter {place} is {first['input']!r}: {first['msg']}.") from None

@@ -32,6 +32,11 @@ def value_column(feature: str) -> str:
     return f"_value_{feature}"
 
 
+def weights_column(feature: str) -> str:
+    """Name of the column that holds the weights of a list feature, beside its ids, among encoded examples."""
+    return f"_weights_{feature}"
+
+
 class Funnel(BaseModel):
     """The ordered steps after the impression (paper, section 4.1: y_1 >= y_2 >= ... >= y_T)."""
 

@@ -25,7 +25,7 @@ from aitm_kedro.datasets.versions import version
 
 LIBRARIES = ("kedro", "ibis-framework", "duckdb", "torch", "lightgbm", "scikit-learn", "numpy", "aitm-kedro")
 EXAMPLES = "train_examples@arrow"
-PREPARATION = ("funnel", "features", "ingestion", "labels", "split", "sampling", "vocabulary")
+PREPARATION = ("ali_ccp", "funnel", "features", "ingestion", "labels", "split", "sampling", "vocabulary")
 """Keys by which the encoded examples come about."""
 
 logger = logging.getLogger(__name__)

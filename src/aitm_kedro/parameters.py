@@ -5,23 +5,28 @@ environment's key leaves out takes the default given here, never a value of anot
 """
 
 from datetime import datetime
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from aitm_kedro.funnel import IMPRESSION_ID, Funnel, oracle_column
 
 __all__ = [
+    "FILTERS",
     "MACHINE",
+    "AliCCPFiles",
     "Evaluation",
     "Features",
     "Funnel",
     "Ingestion",
+    "KnownCounts",
     "Labels",
+    "ListFeature",
     "Parameters",
     "Reporting",
     "Sampling",
     "Split",
+    "SplitCounts",
     "Training",
     "VocabularyOptions",
 ]
@@ -37,17 +42,32 @@ class Parameters(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class ListFeature(Parameters):
+    """A column with a list of values in each row; a bare name such as ``- tags`` is one without weights."""
+
+    name: str
+    weights: str | None = Field(None, description="column with a list of weights, as long as that of the values")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+
 class Features(Parameters):
     """What the models may look at."""
 
     categorical: tuple[str, ...] = ()
     numeric: tuple[str, ...] = ()
+    lists: tuple[ListFeature, ...] = Field((), description="several values a row; a model sees their (weighted) mean")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        names = self.categorical + self.numeric
+        names = self.names
         if not names:
-            raise ValueError("features names no column; list some under features.categorical or features.numeric")
+            raise ValueError(
+                "features names no column; list some under features.categorical, features.numeric or features.lists"
+            )
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"features names {twice} more than once")
@@ -56,11 +76,16 @@ class Features(Parameters):
     @property
     def names(self) -> tuple[str, ...]:
         """Every feature, in the order of the fields of the encoded examples."""
-        return self.categorical + self.numeric
+        return self.categorical + self.numeric + tuple(feature.name for feature in self.lists)
+
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """Columns with the weights of lists."""
+        return tuple(feature.weights for feature in self.lists if feature.weights is not None)
 
     def forbid_labels(self, funnel: Funnel) -> None:
         """Raise ValueError if a feature would tell a model the answer."""
-        for name in self.names:
+        for name in self.names + self.weights:
             if name in funnel.steps or name in {f"{step}_time" for step in funnel.steps}:
                 raise ValueError(f"features names '{name}', which is a label of the funnel; take it out")
             if name.startswith(oracle_column("")):
@@ -125,12 +150,62 @@ class Sampling(Parameters):
     seed: int = 0
 
 
-class VocabularyOptions(Parameters):
-    """The frequency filter and the quantile bins."""
+CountOn = Literal["sample", "train", "train_and_valid"]
 
-    min_count: int = Field(10, ge=1, description="values seen fewer times share id 0")
-    count_on: Literal["sample", "train"] = Field("sample", description="count after or before downsampling")
+FILTERS: dict[str, tuple[int, CountOn]] = {"paper": (10, "sample"), "released": (12, "train_and_valid")}
+"""Presets of the frequency filter: fewest occurrences, and the rows that are counted."""
+
+
+class VocabularyOptions(Parameters):
+    """The frequency filter and the quantile bins.
+
+    The paper filters what occurs fewer than 10 times. The released code counts from 0, keeps what is above 10, and
+    counts before it takes validation off train.
+    """
+
+    preset: Literal["paper", "released"] = Field("paper", description="a key of FILTERS")
+    min_count: int | None = Field(None, ge=1, description="values seen fewer times share id 0; null: as the preset")
+    count_on: CountOn | None = Field(None, description="after or before downsampling; null: as the preset")
     bins: int = Field(32, ge=2, description="quantile bins of a numeric feature")
+
+    @property
+    def threshold(self) -> int:
+        """Occurrences from which on a value has an id of its own."""
+        return FILTERS[self.preset][0] if self.min_count is None else self.min_count
+
+    @property
+    def counted(self) -> CountOn:
+        """Rows in which values are counted."""
+        return self.count_on or FILTERS[self.preset][1]
+
+
+class SplitCounts(Parameters):
+    """What a split of a known source holds, before validation is taken off."""
+
+    rows: int | None = None
+    illegal: int | None = Field(None, description="rows that break the order of the steps")
+    illegal_at_least: int | None = None
+    positives: dict[str, int] = Field(default_factory=dict, description="step -> legal rows in which it happened")
+
+
+class KnownCounts(Parameters):
+    """What a published data set must hold; the run says whether it does."""
+
+    source: str | None = Field(None, description="name of the data set; null: nothing is known")
+    splits: dict[str, SplitCounts] = Field(default_factory=dict, description="by the value of split.column")
+    vocabulary: dict[str, int] = Field(
+        default_factory=dict, description="ids of each feature, id 0 included, under vocabulary.preset 'released'"
+    )
+
+
+class AliCCPFiles(Parameters):
+    """Where the files of Ali-CCP are, and how they are read (conf/ali_ccp)."""
+
+    folder: str = "data/01_raw/ali_ccp"
+    max_values: int | None = Field(
+        None, ge=1, description="of a multi-valued field, the heaviest values that a row keeps; null: all"
+    )
+    max_unreadable: float = Field(0.001, ge=0, lt=1, description="share of a file's lines that may be unreadable")
 
 
 class Training(Parameters):

@@ -3,11 +3,20 @@
 The shape of the graph is settled here, in Python, because Kedro builds pipelines before it reads parameters.
 """
 
+# ruff: noqa: E402
+import gc
+
+# Importing makes very many objects and hardly any garbage. Looking for it again and again took a third of the time that
+# a command needs before it begins, and more of it when it ends.
+gc.disable()
+
+from functools import cached_property
 from typing import Any
 
 from kedro.config import OmegaConfigLoader
 from omegaconf import OmegaConf
 
+from aitm_kedro.configuration import TOP_LEVEL
 from aitm_kedro.hooks import ProjectHooks
 from aitm_kedro.models import NETWORKS
 
@@ -20,15 +29,28 @@ SEEDS = (0, 1, 2, 3, 4)
 
 
 class EnvironmentConfigLoader(OmegaConfigLoader):
-    """Kedro's loader, which also knows ``${environment:}``: the name that keeps the data of environments apart.
+    """Kedro's loader, which knows two things more.
 
-    Without it a run of ``--env=test`` would become the latest version for a run of the default environment.
+    ``${environment:}`` is the name that keeps the data of environments apart. Without it a run of ``--env=test`` would
+    become the latest version for a run of the default environment. ``${parameters:features}`` lets the catalog read a
+    parameter, so that a source can be told what the stages will ask it for, and ``--params`` reaches it.
     """
 
     def __init__(self, conf_source: Any, env: str | None = None, **options: Any) -> None:
         name = options["base_env"] if env in (None, options["default_run_env"]) else env
         OmegaConf.register_new_resolver("environment", lambda: name, replace=True)
+        OmegaConf.register_new_resolver("parameters", self._parameter, replace=True)
         super().__init__(conf_source, env, **options)
+
+    def _parameter(self, name: str) -> Any:
+        """A parameter as the stages see it: what is not written has its default."""
+        key = name.partition(".")[0]
+        value = TOP_LEVEL[key].model_validate(self._parameters.get(key) or {}).model_dump(mode="json")
+        return OmegaConf.select(OmegaConf.create({key: value}), name)
+
+    @cached_property
+    def _parameters(self) -> Any:
+        return self["parameters"]
 
 
 HOOKS = (ProjectHooks(),)
@@ -40,3 +62,6 @@ CONFIG_LOADER_ARGS = {
     # parameters.py. So a funnel of one's own inherits nothing from the simulated one.
     "merge_strategy": {"parameters": "destructive"},
 }
+
+gc.freeze()
+gc.enable()

@@ -8,9 +8,8 @@ import json
 import logging
 from collections.abc import Iterator, Sequence
 from time import perf_counter
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-import lightgbm as lgb
 import numpy as np
 from pydantic import Field
 
@@ -22,7 +21,11 @@ from aitm_kedro.machine import cores
 from aitm_kedro.parameters import Parameters
 from aitm_kedro.weights import Boosters
 
-# N = examples, F = fields, T = steps
+if TYPE_CHECKING:
+    import lightgbm as lgb
+
+# N = examples, F = fields, T = steps. The library is imported where it is used: it is slow to import, and most commands
+# of the project do not boost.
 
 logger = logging.getLogger(__name__)
 
@@ -150,6 +153,8 @@ def _boost_steps(
     train: Examples, valid: Examples, *, encoding: Encoding, options: LightGBMOptions, seed: int
 ) -> Iterator[_Fit]:
     """One model a step; the histogram bins are the same for all steps, so they are found once."""
+    import lightgbm as lgb
+
     categorical = [name for name in train.fields if name not in train.values] if encoding == "native" else []
     parameters = _parameters(options, seed=seed)
     names = _plain_names(train.fields)
@@ -213,7 +218,9 @@ def _leaves(text: str) -> int:
     return sum(int(line.removeprefix("num_leaves=")) for line in text.splitlines() if line.startswith("num_leaves="))
 
 
-def _booster(models: Boosters, step: str) -> lgb.Booster:
+def _booster(models: Boosters, step: str) -> "lgb.Booster":
+    import lightgbm as lgb
+
     if step not in models.texts:
         raise InputError(f"the model 'lightgbm' has no trees for '{step}'; train the model again")
     try:

@@ -38,16 +38,15 @@ class Atomic:
         Raises:
             DatasetError: if the file cannot be written; nothing is left behind then.
         """
-        plain_save = super().save.__wrapped__  # type: ignore[misc]
         if not self._is_local():
-            plain_save(self, data)
+            self._write(data)
             return
         target = Path(self._get_save_path())
         _remove_leftovers(target, versioned=bool(self._version))
         self._temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            plain_save(self, data)
+            self._write(data)
             flush(self._temporary)
             _replace(self._temporary, target)
             flush_entry(target.parent)
@@ -61,6 +60,10 @@ class Atomic:
             raise
         finally:
             self._temporary = None
+
+    def _write(self, data: Any) -> None:
+        """Save as the library does."""
+        super().save.__wrapped__(self, data)  # type: ignore[misc]
 
     def _is_local(self) -> bool:
         return getattr(self, "_protocol", "file") == "file" and not getattr(self, "_fs_prefix", "")

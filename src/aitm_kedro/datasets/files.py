@@ -1,5 +1,7 @@
 """Small results: kedro-datasets' own classes, with saves that are whole or not there."""
 
+from typing import Any
+
 import pandas as pd
 from kedro_datasets.json import JSONDataset
 from kedro_datasets.matplotlib import MatplotlibDataset
@@ -11,6 +13,14 @@ from aitm_kedro.datasets.atomic import Atomic
 
 class JSON(Atomic, JSONDataset):
     """A dictionary as JSON."""
+
+
+class OptionalJSON(JSON):
+    """A dictionary that need not be there: an empty one is loaded then."""
+
+    def load(self) -> Any:
+        """Read the dictionary."""
+        return super().load() if self.exists() else {}
 
 
 class CSV(Atomic, CSVDataset):

@@ -1,23 +1,14 @@
 """``SimulatedFunnel``: the simulated industrial log as a source of the catalog."""
 
-from copy import deepcopy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import Any
 
-import ibis.expr.types as ir
-import pyarrow.parquet as pq
-from kedro.io import AbstractDataset, DatasetError
-from kedro_datasets._typing import TablePreview
-from kedro_datasets._utils import ConnectionMixin
-
+from aitm_kedro.datasets.sources import MadeOnce
 from aitm_kedro.errors import InputError
 from aitm_kedro.simulation import Settings, ensure_log, file_name
 
-if TYPE_CHECKING:
-    from ibis import BaseBackend
 
-
-class SimulatedFunnel(ConnectionMixin, AbstractDataset[NoReturn, ir.Table]):
+class SimulatedFunnel(MadeOnce):
     """A simulated log of credit-card banners, as a lazy Ibis table; read-only.
 
     The first load writes the log to a Parquet file, later ones read it. The file is named after the settings: other
@@ -34,8 +25,6 @@ class SimulatedFunnel(ConnectionMixin, AbstractDataset[NoReturn, ir.Table]):
           connection: ${globals:connection}
         ```
     """
-
-    _CONNECTION_GROUP: ClassVar[str] = "ibis"  # one backend for equal connections, shared with ibis.FileDataset
 
     def __init__(
         self,
@@ -74,7 +63,7 @@ class SimulatedFunnel(ConnectionMixin, AbstractDataset[NoReturn, ir.Table]):
             impressions=impressions, preset=preset, seed=seed, rates=rates, dirt=dirt, chunk_rows=chunk_rows
         )
         self._folder = Path(filepath)
-        self._connection_config = deepcopy(connection or {"backend": "duckdb", "database": ":memory:"})
+        self._use(connection)
         self._workers = workers
         self.metadata = metadata
 
@@ -83,46 +72,8 @@ class SimulatedFunnel(ConnectionMixin, AbstractDataset[NoReturn, ir.Table]):
         """The Parquet file of this log, whether it is there or not."""
         return self._folder / file_name(self._settings)
 
-    @property
-    def connection(self) -> "BaseBackend":
-        """The Ibis backend that reads the file."""
-        return self._connection
-
-    def _connect(self) -> "BaseBackend":
-        import ibis
-
-        config = deepcopy(self._connection_config)
-        backend = getattr(ibis, config.pop("backend"))
-        return backend.connect(**config)
-
-    def load(self) -> ir.Table:
-        """The log; drawn and written first if its file is not there.
-
-        Raises:
-            InputError: the file cannot be written.
-            DatasetError: the file is there and has been damaged since.
-        """
-        path = ensure_log(self._folder, self._settings, workers=self._workers)
-        try:
-            return self.connection.read_parquet(str(path))
-        except Exception as error:  # each engine has its own exceptions; all of them mean that it cannot be read
-            raise DatasetError(f"'{path}' is damaged; delete it, and the next run draws the log again") from error
-
-    def save(self, data: NoReturn) -> None:
-        """Raise DatasetError: a simulated log is read-only."""
-        raise DatasetError("SimulatedFunnel is read-only; save to another dataset")
-
-    def preview(self, nrows: int = 5) -> TablePreview:
-        """The first rows for Kedro-Viz; no rows if the log has not been drawn yet."""
-        if not self._exists():
-            return TablePreview({"index": [], "columns": [], "data": []})
-        with pq.ParquetFile(self.path) as file:
-            rows = next(file.iter_batches(batch_size=nrows)).to_pylist()
-        data = [[_shown(value) for value in row.values()] for row in rows]
-        return TablePreview({"index": list(range(len(rows))), "columns": list(rows[0]), "data": data})
-
-    def _exists(self) -> bool:
-        return self.path.exists()
+    def _make(self) -> None:
+        ensure_log(self._folder, self._settings, workers=self._workers)
 
     def _describe(self) -> dict[str, Any]:
         return {
@@ -132,8 +83,3 @@ class SimulatedFunnel(ConnectionMixin, AbstractDataset[NoReturn, ir.Table]):
             "file": self.path.name,
             "backend": self._connection_config["backend"],
         }
-
-
-def _shown(value: object) -> object:
-    """A value as JSON can hold it."""
-    return value if value is None or isinstance(value, int | float | str) else str(value)

@@ -1,5 +1,7 @@
 """Tables on disk with three faces: Ibis (lazy, any size), pandas (small results), Arrow (streams into arrays)."""
 
+import contextlib
+import os
 from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn
 
@@ -20,7 +22,8 @@ class Table(Atomic, FileDataset):
     """An Ibis table in one file, Parquet by default, CSV with ``file_format: csv``.
 
     Loading is lazy: rows are read when a node's result is computed. Errors of the engine about a missing or broken
-    file become sentences.
+    file become sentences. A table that a node hands on as it was loaded is not computed again: it becomes a second name
+    of the same file (files are never changed, only replaced).
     """
 
     def load(self) -> ir.Table:
@@ -33,7 +36,9 @@ class Table(Atomic, FileDataset):
         if self._is_local() and not _exists(path):
             raise DatasetError(f"There is no file '{path}'. Put it there, or correct 'filepath' in the catalog.")
         try:
-            return super().load.__wrapped__(self)
+            table = super().load.__wrapped__(self)
+            remember(table, path)
+            return table
         except Exception as error:  # each engine has its own exceptions; all of them mean that it cannot be read
             raise DatasetError(
                 f"'{path}' cannot be read as {self._file_format}: it is cut short, damaged, or of another format. "
@@ -53,11 +58,28 @@ class Table(Atomic, FileDataset):
             )
         super().save(data)
 
+    def _write(self, data: ir.Table) -> None:
+        source = _FILES.get(data.op())
+        if source and self._is_local() and source.endswith(f".{self._file_format}") and Path(source).is_file():
+            with contextlib.suppress(OSError):  # a file system without second names, or another one: written anew
+                os.link(source, self._get_save_path())
+                return
+        super()._write(data)
+
     def preview(self, nrows: int = 10) -> TablePreview:
         """Return the first rows for Kedro-Viz, without reading the rest."""
         if self._file_format == "parquet" and self._is_local():
-            return _preview_parquet(str(self._get_load_path()), nrows)
+            return preview_parquet(str(self._get_load_path()), nrows)
         return _as_preview(self.load().limit(nrows).to_pyarrow())
+
+
+_FILES: dict[Any, str] = {}
+"""Expression of each table that is a file, with that file."""
+
+
+def remember(table: ir.Table, path: str) -> None:
+    """Note of which file a lazy table is, so that saving it again need not compute it."""
+    _FILES[table.op()] = path
 
 
 class Frame(Atomic, ParquetDataset):
@@ -65,7 +87,7 @@ class Frame(Atomic, ParquetDataset):
 
     def preview(self, nrows: int = 10) -> TablePreview:
         """Return the first rows for Kedro-Viz, without reading the rest."""
-        return _preview_parquet(str(self._get_load_path()), nrows)
+        return preview_parquet(str(self._get_load_path()), nrows)
 
 
 class OptionalFrame(Frame):
@@ -104,7 +126,7 @@ class ArrowTable(AbstractVersionedDataset[NoReturn, ds.Dataset]):
 
     def preview(self, nrows: int = 10) -> TablePreview:
         """Return the first rows for Kedro-Viz, without reading the rest."""
-        return _preview_parquet(str(self._get_load_path()), nrows)
+        return preview_parquet(str(self._get_load_path()), nrows)
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath), "version": self._version}
@@ -118,7 +140,8 @@ def _exists(path: str) -> bool:
     return any(Path(folder or ".").glob(pattern)) if any(c in pattern for c in "*?[") else Path(path).exists()
 
 
-def _preview_parquet(path: str, nrows: int) -> TablePreview:
+def preview_parquet(path: str, nrows: int) -> TablePreview:
+    """The first rows of a file for Kedro-Viz."""
     with pq.ParquetFile(path) as file:
         batch = next(file.iter_batches(batch_size=nrows), None)
         table = file.schema_arrow.empty_table() if batch is None else pa.Table.from_batches([batch])

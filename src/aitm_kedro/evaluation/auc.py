@@ -10,7 +10,7 @@ scores.
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from aitm_kedro.errors import InputError
 
@@ -150,7 +150,7 @@ def interval_of_ranks(ranks: Ranks, *, confidence: float) -> AUC:
     value, variance = auc_of_ranks(ranks), delong_variance(ranks)
     if value is None or variance is None:
         return AUC(value, None, None)
-    half = float(norm.ppf((1 + confidence) / 2)) * variance**0.5
+    half = float(ndtri((1 + confidence) / 2)) * variance**0.5
     return AUC(value, max(value - half, 0.0), min(value + half, 1.0))
 
 

@@ -9,8 +9,6 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from scipy.spatial import KDTree
-from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 # N = rows of test, n = rows drawn, K = tower width
@@ -82,6 +80,8 @@ def _project(vectors: np.ndarray, *, seed: int) -> np.ndarray:
     """t-SNE of [n, K], as [n, 2]."""
     if len(vectors) < 4 or (vectors == vectors[:1]).all():  # nothing to lay out: few rows, or a tower that is silent
         return np.zeros((len(vectors), 2))
+    from sklearn.manifold import TSNE  # slow to import, and no other stage needs it
+
     init = "pca" if vectors.shape[1] > 1 else "random"
     tsne = TSNE(perplexity=min(30, (len(vectors) - 1) / 3), init=init, max_iter=500, random_state=seed)
     with threadpool_limits(1):  # so few points: threads that wait for each other cost more than they do
@@ -91,6 +91,8 @@ def _project(vectors: np.ndarray, *, seed: int) -> np.ndarray:
 
 def _agree(vectors: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Share of each row's nearest rows with its label, float64 [n]."""
+    from scipy.spatial import KDTree  # slow to import, and no other stage needs it
+
     neighbours = min(_NEIGHBOURS, len(vectors) - 1)
     if neighbours < 1:
         return np.full(len(vectors), np.nan)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from aitm_kedro.evaluation.comparison import CEILING, REFERENCE, SUBJECT, YARDSTICK, order_models
 
@@ -206,7 +206,7 @@ def _stars(rows: Mapping[str, dict[str, Any]]) -> str:
 
 
 def _lead_table(summary: pd.DataFrame, *, main_steps: Sequence[str], confidence: float) -> str:
-    width = float(norm.ppf((1 + confidence) / 2))
+    width = float(ndtri((1 + confidence) / 2))
     by_step = {step: _of_step(summary, step) for step in main_steps}
     header = [f"{SUBJECT} against"]
     for step in main_steps:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 # N = test rows, P = rows of one class that were drawn
 
@@ -95,7 +95,7 @@ def compare_over_rows(
             difference, 0.0, None if difference else 1.0, "" if not difference else "the rows show no spread"
         )
     error = variance**0.5
-    return PairedTest(difference, error, float(2 * stats.norm.sf(abs(difference) / error)))
+    return PairedTest(difference, error, float(2 * special.ndtr(-abs(difference) / error)))
 
 
 def compare_over_seeds(first: Sequence[float], second: Sequence[float]) -> PairedTest:
@@ -116,7 +116,7 @@ def compare_over_seeds(first: Sequence[float], second: Sequence[float]) -> Paire
         return PairedTest(
             mean, 0.0, None, "all seeds differ by the same amount, so there is no spread to compare it with"
         )
-    return PairedTest(mean, error, float(2 * stats.t.sf(abs(mean) / error, df=len(differences) - 1)))
+    return PairedTest(mean, error, float(2 * special.stdtr(len(differences) - 1, -abs(mean) / error)))
 
 
 def _draw(rows: np.ndarray, random: np.random.Generator) -> np.ndarray:

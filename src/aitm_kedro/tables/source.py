@@ -61,14 +61,25 @@ def read_source(raw: ir.Table, *, funnel: Funnel, features: Features, split: Spl
         _check_present(raw.columns, [IMPRESSION_TIME], "labels made from event times need it")
     _check_types(raw, labels)
     facts = _check_values(raw, times=times, labels=labels)
-    table = raw.select(
-        **{IMPRESSION_ID: raw[IMPRESSION_ID].cast("string" if raw[IMPRESSION_ID].type().is_string() else "int64")},
+    _check_weights(raw, features)
+    columns = {
+        IMPRESSION_ID: raw[IMPRESSION_ID].cast("string" if raw[IMPRESSION_ID].type().is_string() else "int64"),
         **{name: as_time(raw[name]) for name in times},
         **{name: without_nan(raw[name]) for name in plain if name not in times},
         **{name: without_nan(raw[name]).cast("int8") for name in labels},
         **{name: as_number(raw[name]) for name in oracle},
+    }
+    return Source(
+        table=_select(raw, columns), labels_from=labels_from, outcomes=events or labels, oracle=oracle, **facts
     )
-    return Source(table=table, labels_from=labels_from, outcomes=events or labels, oracle=oracle, **facts)
+
+
+def _select(raw: ir.Table, columns: dict[str, ir.Value]) -> ir.Table:
+    """The columns in the order of the raw table; the raw table itself if it is just that, and need not be copied."""
+    ordered = {name: columns[name] for name in (*raw.columns, *columns) if name in columns}
+    if len(ordered) == len(raw.columns) and all(column.equals(raw[name]) for name, column in ordered.items()):
+        return raw
+    return raw.select(**ordered)
 
 
 def rename_columns(raw: ir.Table, names: dict[str, str]) -> ir.Table:
@@ -80,7 +91,7 @@ def rename_columns(raw: ir.Table, names: dict[str, str]) -> ir.Table:
             f"raw_impressions has a column '{taken[0]}' already, and ingestion.rename gives that name to "
             f"'{names[taken[0]]}'; rename one of them"
         )
-    return raw.rename(names)
+    return raw.rename(names) if names else raw
 
 
 def check_features(table: ir.Table, features: Features, funnel: Funnel) -> None:
@@ -100,8 +111,31 @@ def check_features(table: ir.Table, features: Features, funnel: Funnel) -> None:
             raise InputError(f"features.numeric names '{name}', which is {kind}; list it under features.categorical")
     for name in features.categorical:
         kind = table[name].type()
+        if kind.is_array():
+            raise InputError(f"features.categorical names '{name}', which is {kind}; list it under features.lists")
         if kind.is_nested() or kind.is_binary():
             raise InputError(f"features.categorical names '{name}', which is {kind}; it must hold one value a row")
+    _check_lists(table, features)
+
+
+def _check_lists(table: ir.Table, features: Features) -> None:
+    _check_present(table.columns, features.weights, "features.lists names it")
+    for feature in features.lists:
+        kind = table[feature.name].type()
+        if not kind.is_array():
+            raise InputError(
+                f"features.lists names '{feature.name}', which is {kind}; list it under features.categorical"
+            )
+        if kind.value_type.is_nested() or kind.value_type.is_binary():
+            raise InputError(
+                f"features.lists names '{feature.name}', which is {kind}; its lists must hold text or numbers"
+            )
+        weights = table[feature.weights].type() if feature.weights else None
+        if weights is not None and not (weights.is_array() and weights.value_type.is_numeric()):
+            raise InputError(
+                f"features.lists names '{feature.weights}' as weights of '{feature.name}', but it is {weights}; it "
+                "must hold a list of numbers in each row"
+            )
 
 
 def find_labels(columns: Collection[str], funnel: Funnel, wanted: Literal["auto", "columns", "times"]) -> LabelSource:
@@ -141,7 +175,7 @@ def _find_oracle(columns: Collection[str], funnel: Funnel) -> tuple[str, ...]:
 
 def _find_plain(raw: ir.Table, funnel: Funnel, features: Features, split: Split) -> list[str]:
     """Columns that go through as they are: features, segment, and the one that says train or test."""
-    names = list(features.names)
+    names = [*features.names, *features.weights]
     if funnel.segment:
         _check_present(raw.columns, [funnel.segment], "funnel.segment names it")
         names.append(funnel.segment)
@@ -197,6 +231,24 @@ def _check_values(raw: ir.Table, *, times: Sequence[str], labels: Sequence[str])
         raise InputError(f"column '{IMPRESSION_TIME}' is null in {facts['null_times']} rows; fill it or leave them out")
     moments = {name: facts[name].to_pydatetime() if name in facts else None for name in ("first", "last")}
     return {"rows": int(facts["rows"]), **moments}
+
+
+def _check_weights(raw: ir.Table, features: Features) -> None:
+    """Check that weights are numbers from 0 on, and as many as there are values."""
+    for feature in features.lists:
+        if feature.weights is None:
+            continue
+        values, weights = raw[feature.name], raw[feature.weights]
+        differ = values.length().fill_null(0) != weights.length().fill_null(0)
+        each = raw.select(weight=weights.unnest())["weight"].cast("float64")
+        wrong = (each.isnull() | each.isnan() | each.isinf() | (each < 0)).fill_null(True)
+        for count, complaint in (
+            (raw.filter(differ).count(), f"rows have another number of weights than of values of '{feature.name}'"),
+            (wrong.sum(), "of its weights are no numbers from 0 on"),
+        ):
+            found = count.to_pyarrow().as_py()
+            if found:
+                raise InputError(f"column '{feature.weights}' is wrong: {found} {complaint}; mend it")
 
 
 def _scan(raw: ir.Table, *, times: Sequence[str], labels: Sequence[str]) -> dict[str, Any]:

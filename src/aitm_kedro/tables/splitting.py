@@ -20,19 +20,19 @@ def split_impressions(table: ir.Table, split: Split) -> dict[str, ir.Table]:
     Raises:
         InputError: the split cannot be made, or a part of it is empty.
     """
-    part = _by_column(table, split) if split.by == "column" else _by_time(table, split)
-    counts = table.group_by(part=part).agg(rows=lambda t: t.count()).to_pandas()
-    rows = dict(zip(counts["part"], counts["rows"], strict=True))
-    empty = [name for name in PARTS if not rows.get(name)]
+    parts = _by_column(table, split) if split.by == "column" else _by_time(table, split)
+    tables = {name: table.filter(parts[name]) for name in PARTS}
+    # Whether there is a row is quick to say; only the complaint counts them.
+    empty = [name for name, part in tables.items() if not part.limit(1).count().execute()]
     if empty:
-        found = ", ".join(f"{name} {rows.get(name, 0)}" for name in PARTS)
+        found = ", ".join(f"{name} {part.count().execute()}" for name, part in tables.items())
         raise InputError(
             f"the split by {split.by} leaves {' and '.join(empty)} empty (rows: {found}); change the parameter 'split'"
         )
-    return {name: table.filter(part == name) for name in PARTS}
+    return tables
 
 
-def _by_time(table: ir.Table, split: Split) -> ir.StringValue:
+def _by_time(table: ir.Table, split: Split) -> dict[str, ir.BooleanValue]:
     if IMPRESSION_TIME not in table.columns:
         raise InputError(
             f"split.by is '{split.by}', but the impressions have no column '{IMPRESSION_TIME}'; "
@@ -45,9 +45,8 @@ def _by_time(table: ir.Table, split: Split) -> ir.StringValue:
     else:
         valid_from, test_from = share_cuts(table, [split.train_share, split.train_share + split.valid_share])
     moment = table[IMPRESSION_TIME]
-    return ibis.cases(
-        (moment < ibis.literal(valid_from), "train"), (moment < ibis.literal(test_from), "valid"), else_="test"
-    )
+    start, end = ibis.literal(valid_from), ibis.literal(test_from)
+    return {"train": moment < start, "valid": (moment >= start) & (moment < end), "test": moment >= end}
 
 
 def share_cuts(table: ir.Table, shares: list[float]) -> list[datetime]:
@@ -77,7 +76,7 @@ def _time_at(table: ir.Table, day: datetime, rank: int) -> datetime:
     return found
 
 
-def _by_column(table: ir.Table, split: Split) -> ir.StringValue:
+def _by_column(table: ir.Table, split: Split) -> dict[str, ir.BooleanValue]:
     assert split.column is not None
     if split.column not in table.columns:
         raise InputError(f"split.column names '{split.column}', but the impressions have no such column")
@@ -87,6 +86,7 @@ def _by_column(table: ir.Table, split: Split) -> ir.StringValue:
     if strange:
         raise InputError(f"column '{split.column}' must hold train, (valid,) or test, but also holds {strange[0]}")
     if "valid" in values:
-        return said
+        return {name: said == name for name in PARTS}
     hashed = in_share(row_hash(table, purpose="valid", seed=split.seed), split.valid_share)
-    return ibis.cases(((said == "train") & hashed, "valid"), else_=said)
+    train = said == "train"
+    return {"train": train & ~hashed, "valid": train & hashed, "test": said == "test"}

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from aitm_kedro.errors import InputError
 from aitm_kedro.parameters import Features, VocabularyOptions
-from aitm_kedro.tables.values import as_category, as_number, small_table
+from aitm_kedro.tables.values import as_category, as_number, small_table, without_nan
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +29,9 @@ SCHEMA = {
 def learn_vocabulary(table: ir.Table, features: Features, options: VocabularyOptions) -> pd.DataFrame:
     """Learn the ids of every feature, one narrow query a feature.
 
-    Categorical: id 0 is rare, unseen or null; then values by count (descending) and value. Numeric: id 0 is null; then
-    quantile bins [lower, upper) in rising order. Every feature has a row of id 0; constant features have none at all.
+    Categorical: id 0 is rare, unseen or null; then values by count (descending) and value. List: the same, of all
+    values of all rows; id 0 also stands for a row without any. Numeric: id 0 is null; then quantile bins
+    [lower, upper) in rising order. Every feature has a row of id 0; constant features have none at all.
 
     Args:
         table: counted impressions.
@@ -46,10 +47,11 @@ def learn_vocabulary(table: ir.Table, features: Features, options: VocabularyOpt
     rows, known = _count_known(table, features)
     parts = []
     for name in features.names:
-        if name in features.categorical:
-            part = _learn_values(table, name, rows=rows, min_count=options.min_count)
-        else:
+        if name in features.numeric:
             part = _learn_bins(table, name, rows=rows, known=known[name], bins=options.bins)
+        else:
+            kind = "categorical" if name in features.categorical else "list"
+            part = _learn_values(table, name, kind=kind, rows=rows, min_count=options.threshold)
         if (part["count"] > 0).sum() > 1:
             parts.append(part)
         else:
@@ -57,22 +59,22 @@ def learn_vocabulary(table: ir.Table, features: Features, options: VocabularyOpt
     if not parts:
         raise InputError(
             f"every feature is constant among the {rows} counted train impressions; check the parameter 'features', or "
-            f"lower vocabulary.min_count ({options.min_count})"
+            f"lower vocabulary.min_count ({options.threshold})"
         )
     return pd.concat(parts, ignore_index=True)
 
 
 def _count_known(table: ir.Table, features: Features) -> tuple[int, Mapping[str, int]]:
-    """Number of rows, and of those where each feature is not null."""
-    values = {
-        **{name: as_category(table[name]) for name in features.categorical},
-        **{name: as_number(table[name]) for name in features.numeric},
+    """Number of rows, and of those where each feature is not null, and no empty list."""
+    present = {
+        **{name: without_nan(table[name]).notnull() for name in features.categorical + features.numeric},
+        **{feature.name: (table[feature.name].length() > 0).fill_null(False) for feature in features.lists},
     }
     counts = table.aggregate(
-        [table.count().name("rows"), *(value.count().name(f"known_{name}") for name, value in values.items())]
+        [table.count().name("rows"), *(known.sum().name(f"known_{name}") for name, known in present.items())]
     )
     first = counts.to_pandas().iloc[0]
-    known = {name: int(first[f"known_{name}"]) for name in values}
+    known = {name: int(first[f"known_{name}"]) for name in present}
     empty = [name for name, count in known.items() if count == 0]
     if empty:
         raise InputError(
@@ -82,18 +84,38 @@ def _count_known(table: ir.Table, features: Features) -> tuple[int, Mapping[str,
     return int(first["rows"]), known
 
 
-def _learn_values(table: ir.Table, name: str, *, rows: int, min_count: int) -> pd.DataFrame:
-    values = table.select(value=as_category(table[name])).filter(lambda t: t["value"].notnull())
-    counts = values.group_by("value").agg(count=lambda t: t.count()).filter(lambda t: t["count"] >= min_count)
-    frame = counts.order_by([ibis.desc("count"), "value"]).to_pandas()
+def _learn_values(table: ir.Table, name: str, *, kind: str, rows: int, min_count: int) -> pd.DataFrame:
+    """Values that occur often enough; all other ids of the rows are 0."""
+    counts = count_values(table, name)
+    # A list has as many ids as values, and one if it is empty or null.
+    lengths = ibis.greatest(table[name].length().fill_null(0), 1) if kind == "list" else None
+    ids = rows if lengths is None else int(lengths.sum().execute())
+    kept = counts.filter((counts["count"] >= min_count) & counts["value"].notnull())
+    frame = kept.order_by([ibis.desc("count"), "value"]).to_pandas()
     return _frame(
         name,
-        "categorical",
+        kind,
         value=[None, *frame["value"]],
         lower=np.nan,
         upper=np.nan,
-        count=[rows - int(frame["count"].sum()), *frame["count"]],
+        count=[ids - int(frame["count"].sum()), *frame["count"]],
     )
+
+
+def count_values(table: ir.Table, name: str) -> ir.Table:
+    """How often each value occurs, in all lists if the column holds lists: value (text, or null), count."""
+    column = table[name]
+    values = table.select(value=column.unnest() if column.type().is_array() else column)
+    if not values["value"].type().is_integer():
+        values = values.select(value=as_category(values["value"]))
+    counts = values.group_by("value").agg(count=lambda t: t.count())
+    return counts.select(value=as_category(counts["value"]), count=counts["count"])  # text of few values, not of all
+
+
+def count_ids(table: ir.Table, name: str, *, min_count: int) -> int:
+    """Ids that a categorical feature would have, id 0 included."""
+    counts = count_values(table, name)
+    return 1 + int(counts.filter((counts["count"] >= min_count) & counts["value"].notnull()).count().execute())
 
 
 def _learn_bins(table: ir.Table, name: str, *, rows: int, known: int, bins: int) -> pd.DataFrame:

@@ -17,9 +17,22 @@ logger = logging.getLogger(__name__)
 
 
 def ingest_impressions(
-    raw: ir.Table, funnel: Funnel, features: Features, split: Split, ingestion: Ingestion
+    raw: ir.Table,
+    source_report: dict[str, Any],
+    funnel: Funnel,
+    features: Features,
+    split: Split,
+    ingestion: Ingestion,
 ) -> tuple[ir.Table, ir.Table, dict[str, Any]]:
     """Type, deduplicate and label the raw impressions, and leave out the immature ones.
+
+    Args:
+        raw: the source.
+        source_report: what the source says of itself, such as lines that it could not read.
+        funnel: the steps.
+        features: columns to keep.
+        split: which may need a column.
+        ingestion: names, and where labels come from.
 
     Returns:
         impressions, oracle, ingestion_report.
@@ -38,10 +51,12 @@ def ingest_impressions(
     else:
         labelled = unique.table
         is_mature = is_mature_by_label(labelled, funnel)
-    mature = labelled.filter(is_mature)
-    report = _report(source, unique, funnel, immature=int(labelled.filter(~is_mature).count().execute()))
+    immature = int(labelled.filter(~is_mature).count().execute())
+    mature = labelled.filter(is_mature) if immature else labelled
+    report = _report(source, unique, funnel, immature=immature)
+    report["source"] = source_report
     oracle = mature.select(IMPRESSION_ID, *source.oracle) if source.oracle else empty_oracle(mature, funnel)
-    return mature.drop(*source.oracle), oracle, report
+    return mature.drop(*source.oracle) if source.oracle else mature, oracle, report
 
 
 def _report(source: Source, unique: Deduplicated, funnel: Funnel, *, immature: int) -> dict[str, Any]:

@@ -11,7 +11,14 @@ def create_pipeline() -> Pipeline:
         [
             node(
                 ingest_impressions,
-                inputs=["raw_impressions", "params:funnel", "params:features", "params:split", "params:ingestion"],
+                inputs=[
+                    "raw_impressions",
+                    "source_report",
+                    "params:funnel",
+                    "params:features",
+                    "params:split",
+                    "params:ingestion",
+                ],
                 outputs=["impressions", "oracle@table", "ingestion_report"],
                 name="ingest_impressions",
             )

@@ -7,8 +7,8 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from aitm_kedro.funnel import Funnel
-from aitm_kedro.parameters import Features, Labels, Sampling, Split, VocabularyOptions
-from aitm_kedro.tables import encoding, legality, sampling, splitting, statistics, vocabulary
+from aitm_kedro.parameters import Features, KnownCounts, Labels, Sampling, Split, VocabularyOptions
+from aitm_kedro.tables import encoding, known_counts, legality, sampling, splitting, statistics, vocabulary
 from aitm_kedro.tables.source import check_features
 
 logger = logging.getLogger(__name__)
@@ -24,6 +24,13 @@ def check_labels(impressions: ir.Table, funnel: Funnel, labels: Labels) -> tuple
     logger.info("Labels (%s): %d rows in, %d out", labels.policy, report["rows_in"], report["rows_out"])
     legal = legality.make_legal(impressions, funnel, labels.policy)
     return legal, legality.illegal_rows(impressions, funnel), report
+
+
+def check_known_counts(
+    impressions: ir.Table, funnel: Funnel, features: Features, split: Split, known: KnownCounts
+) -> dict[str, Any]:
+    """Say whether a published data set holds what it must."""
+    return known_counts.compare_counts(impressions, funnel=funnel, features=features, split=split, known=known)
 
 
 def split_impressions(legal: ir.Table, split: Split) -> tuple[ir.Table, ir.Table, ir.Table]:
@@ -58,10 +65,15 @@ def downsample_negatives(
 
 
 def build_vocabulary(
-    train_sample: ir.Table, train: ir.Table, funnel: Funnel, features: Features, options: VocabularyOptions
+    train_sample: ir.Table,
+    train: ir.Table,
+    valid: ir.Table,
+    funnel: Funnel,
+    features: Features,
+    options: VocabularyOptions,
 ) -> ir.Table:
-    """Learn the ids of every feature from train, after or before downsampling."""
-    counted = train_sample if options.count_on == "sample" else train
+    """Learn the ids of every feature from train, after or before downsampling, with or without validation."""
+    counted = {"sample": train_sample, "train": train, "train_and_valid": train.union(valid)}[options.counted]
     check_features(counted, features, funnel)
     learnt = vocabulary.learn_vocabulary(counted, features, options)
     logger.info("Vocabulary: %d fields, %d rows", learnt["feature"].nunique(), len(learnt))

@@ -4,6 +4,7 @@ from kedro.pipeline import Pipeline, node
 
 from aitm_kedro.pipelines.preparation.nodes import (
     build_vocabulary,
+    check_known_counts,
     check_labels,
     describe_dataset,
     downsample_negatives,
@@ -32,6 +33,12 @@ def create_pipeline() -> Pipeline:
                 name="check_labels",
             ),
             node(
+                check_known_counts,
+                inputs=["impressions", "params:funnel", "params:features", "params:split", "params:known_counts"],
+                outputs="counts_report",
+                name="check_known_counts",
+            ),
+            node(
                 split_impressions,
                 inputs=["legal_impressions", "params:split"],
                 outputs=["train_impressions", "valid_impressions", "test_impressions"],
@@ -48,6 +55,7 @@ def create_pipeline() -> Pipeline:
                 inputs=[
                     "train_sample",
                     "train_impressions",
+                    "valid_impressions",
                     "params:funnel",
                     "params:features",
                     "params:vocabulary",
