@@ -9,6 +9,7 @@ They take turns, so that what else the machine does hits both.
 
 import argparse
 import logging
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -25,7 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from aitm_kedro.examples import Examples, read_examples
+from aitm_kedro.examples import Examples, open_arrays, write_arrays
 from aitm_kedro.funnel import IMPRESSION_ID
 from aitm_kedro.models import build_model
 from aitm_kedro.models.aitm import AITMOptions
@@ -105,8 +106,11 @@ def train_ours(path: Path, valid: Examples, *, updates: str, precision: str) -> 
 
 
 def read(path: Path) -> Examples:
-    """Encoded Parquet to arrays."""
-    return read_examples(ds.dataset(path), fields=FIELDS, steps=STEPS)
+    """Encoded Parquet to arrays mapped into memory, laid out anew each time."""
+    folder = path.with_suffix(".arrays")
+    shutil.rmtree(folder, ignore_errors=True)
+    write_arrays(ds.dataset(path), folder)
+    return open_arrays(folder)
 
 
 def write_examples(path: Path, rows: int, *, seed: int) -> None:

@@ -82,7 +82,7 @@ def check_ids(examples: Examples, vocabulary_sizes: Sequence[int]) -> None:
     Raises:
         InputError: examples and vocabulary are of different runs.
     """
-    largest = examples.ids.max(axis=0, initial=0)
+    largest = [*examples.ids.max(axis=0, initial=0), *(part.values.max(initial=0) for part in examples.lists.values())]
     for field, size, found in zip(examples.fields, vocabulary_sizes, largest, strict=True):
         if found >= size:
             raise InputError(

@@ -1,18 +1,24 @@
-"""Encoded examples in memory: what every model trains on and is judged by."""
+"""Encoded examples: what every model trains on and is judged by, in memory or mapped into it from a folder."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import Self
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.dataset as ds
 
 from aitm_kedro.errors import InputError
-from aitm_kedro.funnel import IMPRESSION_ID, SEGMENT, value_column
+from aitm_kedro.funnel import IMPRESSION_ID, SEGMENT, value_column, weights_column
+from aitm_kedro.ragged import Ragged
 
-# N = examples, F = fields, T = steps
+# N = examples, F = fields with one id a row, L = fields with a list of ids a row, T = steps
+
+ROWS_AT_ONCE = 131_072
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,11 +28,12 @@ class Examples:
     Attributes:
         ids: int32 [N, F], C-contiguous; each field counts from 0 (unknown, rare, or null).
         labels: uint8 [N, T], end to end: labels[:, t] is 1 where step t and all before it happened.
-        fields: the F feature names, in the order of the vocabulary.
+        fields: the F + L feature names, in the order of the vocabulary; those of lists come last.
         steps: the T steps, in funnel order.
         impression_id: [N], int64 or str.
         segment: [N] segment names, or None where the funnel has no segment.
-        values: float32 [N] of each numeric field, NaN where null; none unless they were asked for.
+        values: float32 [N] of each numeric field, NaN where null.
+        lists: of each of the L list fields, N lists of ids (int32), none of them empty; weights are at least 0.
     """
 
     ids: np.ndarray
@@ -36,15 +43,23 @@ class Examples:
     impression_id: np.ndarray
     segment: np.ndarray | None = None
     values: Mapping[str, np.ndarray] = field(default_factory=dict)
+    lists: Mapping[str, Ragged] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def single_fields(self) -> tuple[str, ...]:
+        """The F fields with one id a row."""
+        return tuple(name for name in self.fields if name not in self.lists)
+
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits that differ where rows, their order, their ids or their labels do."""
         digest = blake2b(digest_size=6)
-        for part in (pd.util.hash_array(self.impression_id), self.labels, self.ids):
-            digest.update(np.ascontiguousarray(part).data)
+        lists = [part for value in self.lists.values() for part in (value.offsets, value.values, value.weights)]
+        for part in (pd.util.hash_array(self.impression_id), self.labels, self.ids, *lists):
+            if part is not None:
+                digest.update(np.ascontiguousarray(part).data)
         return digest.hexdigest()
 
     def steps_of_one_class(self) -> list[str]:
@@ -53,64 +68,167 @@ class Examples:
         return [step for step, count in zip(self.steps, happened, strict=True) if count in (0, len(self))]
 
     def of_steps(self, steps: Sequence[str]) -> Self:
-        """The same rows with the labels of some steps alone."""
+        """The same rows with the labels of some steps alone.
+
+        Raises:
+            InputError: a step is not there.
+        """
         if tuple(steps) == self.steps:
             return self
+        _check_there(steps, self.steps)
         chosen = [self.steps.index(step) for step in steps]
         return replace(self, labels=self.labels[:, chosen], steps=tuple(steps))
 
+    def of_fields(self, fields: Sequence[str]) -> Self:
+        """The same rows with some features alone, lists last.
 
-def read_examples(
-    table: ds.Dataset, *, fields: Sequence[str], steps: Sequence[str], with_values: bool = False
-) -> Examples:
-    """Read an encoded table into arrays, one batch of rows at a time.
+        Raises:
+            InputError: a feature is not there.
+        """
+        if tuple(fields) == self.fields:
+            return self
+        _check_there(fields, self.fields)
+        single = self.single_fields
+        chosen = [single.index(name) for name in fields if name not in self.lists]
+        return replace(
+            self,
+            ids=np.ascontiguousarray(self.ids[:, chosen]),
+            fields=tuple(fields),
+            values={name: column for name, column in self.values.items() if name in fields},
+            lists={name: self.lists[name] for name in fields if name in self.lists},
+        )
 
-    Memory is that of the arrays plus one batch. Row order is that of the file.
+    def take(self, rows: np.ndarray) -> Self:
+        """Some rows, in this order."""
+        return replace(
+            self,
+            ids=self.ids[rows],
+            labels=self.labels[rows],
+            impression_id=self.impression_id[rows],
+            segment=None if self.segment is None else self.segment[rows],
+            values={name: column[rows] for name, column in self.values.items()},
+            lists={name: lists.take(rows) for name, lists in self.lists.items()},
+        )
 
-    Args:
-        table: what ``tables.encoding.encode_examples`` made.
-        fields: names of the features wanted.
-        steps: names of the steps.
-        with_values: read also the values of the numeric ones among the fields, beside their bins.
 
-    Raises:
-        InputError: a field or step is not in the table.
-    """
-    rows = table.count_rows()
-    has_segment = SEGMENT in table.schema.names
-    ids = np.empty((rows, len(fields)), np.int32)
-    labels = np.empty((rows, len(steps)), np.uint8)
-    impression_id: list[np.ndarray] = []
-    segment: list[np.ndarray] = []
-    values = {
-        name: np.empty(rows, np.float32) for name in fields if with_values and value_column(name) in table.schema.names
-    }
-    columns = [IMPRESSION_ID, *fields, *steps, *map(value_column, values)] + [SEGMENT] * has_segment
-    missing = [name for name in columns if name not in table.schema.names]
+def _check_there(wanted: Sequence[str], present: Sequence[str]) -> None:
+    missing = [name for name in wanted if name not in present]
     if missing:
         raise InputError(
             f"The encoded examples have no column {missing}: they were made for other steps or features. "
             "Run preparation and modelling again."
         )
+
+
+def write_arrays(table: ds.Dataset, folder: Path) -> None:
+    """Write an encoded table as arrays that can be mapped into memory, one batch of rows at a time.
+
+    Ids lie row by row, so that a random row is one place on the disk: 4 bytes a field. The order of rows is kept.
+
+    Args:
+        table: what ``tables.encoding.encode_examples`` made; its column types say what is a label, an id, or a value.
+        folder: to be created.
+    """
+    folder.mkdir()
+    rows, kinds = table.count_rows(), {name: table.schema.field(name).type for name in table.schema.names}
+    steps = [name for name, kind in kinds.items() if pa.types.is_int8(kind)]
+    single = [name for name, kind in kinds.items() if pa.types.is_int32(kind)]
+    lists = [name for name, kind in kinds.items() if pa.types.is_list(kind) and pa.types.is_int32(kind.value_type)]
+    values = [name for name in single if value_column(name) in kinds]
+    weighted = [name for name in lists if weights_column(name) in kinds]
+    context = [name for name in (IMPRESSION_ID, SEGMENT) if name in kinds]
+    meta = {"rows": rows, "steps": steps, "single": single, "lists": lists, "values": values, "weighted": weighted}
+    ids = _create(folder / "ids.npy", np.int32, (rows, len(single)))
+    labels = _create(folder / "labels.npy", np.uint8, (rows, len(steps)))
+    numbers = _create(folder / "values.npy", np.float32, (len(values), rows))
+    ragged = {name: _RaggedWriter(folder, place, name in weighted) for place, name in enumerate(lists)}
+    schema = pa.schema([(name, kinds[name]) for name in context])
     start = 0
-    for batch in table.to_batches(columns=columns, batch_size=131_072):
-        stop = start + batch.num_rows
-        for position, name in enumerate(fields):
-            ids[start:stop, position] = batch[name]
-        for position, name in enumerate(steps):
-            labels[start:stop, position] = batch[name]
-        for name, column in values.items():
-            column[start:stop] = batch[value_column(name)].to_numpy(zero_copy_only=False)
-        impression_id.append(batch[IMPRESSION_ID].to_numpy(zero_copy_only=False))
-        if has_segment:
-            segment.append(batch[SEGMENT].to_numpy(zero_copy_only=False))
-        start = stop
+    with pa.OSFile(str(folder / "context.arrow"), "wb") as sink, pa.ipc.new_file(sink, schema) as out:
+        for batch in table.to_batches(batch_size=ROWS_AT_ONCE):
+            stop = start + batch.num_rows
+            for position, name in enumerate(single):
+                ids[start:stop, position] = batch[name]
+            for position, name in enumerate(steps):
+                labels[start:stop, position] = batch[name]
+            for position, name in enumerate(values):
+                numbers[position, start:stop] = batch[value_column(name)].to_numpy(zero_copy_only=False)
+            for name, writer in ragged.items():
+                writer.add(batch[name], batch[weights_column(name)] if name in weighted else None)
+            out.write_batch(batch.select(context))
+            start = stop
+    for writer in ragged.values():
+        writer.close()
+    (folder / "meta.json").write_text(json.dumps(meta))
+
+
+def open_arrays(folder: Path) -> Examples:
+    """Examples whose arrays stay on disk until they are read, written by ``write_arrays``.
+
+    They may be changed in memory, which does not change the files.
+    """
+    meta = json.loads((folder / "meta.json").read_text())
+    with pa.memory_map(str(folder / "context.arrow")) as source:
+        context = pa.ipc.open_file(source).read_all()
+        columns = {name: context[name].to_numpy() for name in context.column_names}
+    numbers = _open(folder / "values.npy")
     return Examples(
-        ids=ids,
-        labels=labels,
-        fields=tuple(fields),
-        steps=tuple(steps),
-        impression_id=np.concatenate(impression_id) if impression_id else np.empty(0, np.int64),
-        segment=(np.concatenate(segment) if segment else np.empty(0, object)) if has_segment else None,
-        values=values,
+        ids=_open(folder / "ids.npy"),
+        labels=_open(folder / "labels.npy"),
+        fields=(*meta["single"], *meta["lists"]),
+        steps=tuple(meta["steps"]),
+        impression_id=columns[IMPRESSION_ID],
+        segment=columns.get(SEGMENT),
+        values={name: numbers[place] for place, name in enumerate(meta["values"])},
+        lists={
+            name: Ragged(
+                _open(folder / f"list{place}_offsets.npy"),
+                _map(folder / f"list{place}_values", np.int32),
+                _map(folder / f"list{place}_weights", np.float32) if name in meta["weighted"] else None,
+            )
+            for place, name in enumerate(meta["lists"])
+        },
     )
+
+
+class _RaggedWriter:
+    """A list field, batch after batch."""
+
+    def __init__(self, folder: Path, place: int, is_weighted: bool) -> None:
+        self._folder, self._place, self._lengths = folder, place, [np.zeros(1, np.int64)]
+        self._values = (folder / f"list{place}_values").open("wb")
+        self._weights = (folder / f"list{place}_weights").open("wb") if is_weighted else None
+
+    def add(self, values: pa.ListArray, weights: pa.ListArray | None) -> None:
+        """Append the lists of a batch."""
+        self._lengths.append(values.value_lengths().to_numpy().astype(np.int64))
+        values.flatten().to_numpy().astype(np.int32).tofile(self._values)
+        if self._weights is not None and weights is not None:
+            weights.flatten().to_numpy().astype(np.float32).tofile(self._weights)
+
+    def close(self) -> None:
+        """Write the offsets."""
+        for file in filter(None, (self._values, self._weights)):
+            file.close()
+        np.save(self._folder / f"list{self._place}_offsets.npy", np.cumsum(np.concatenate(self._lengths)))
+
+
+def _create(path: Path, kind: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """An array on disk; an array without elements cannot be mapped, so it is saved and stays as it is."""
+    if 0 in shape:
+        np.save(path, np.empty(shape, kind))
+        return np.empty(shape, kind)
+    return np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=shape)
+
+
+def _open(path: Path) -> np.ndarray:
+    try:
+        # Changes stay in memory ("c"): torch asks for arrays that may be changed.
+        array: np.ndarray = np.load(path, mmap_mode="c")
+    except ValueError:  # without elements there is nothing to map
+        array = np.load(path)
+    return array
+
+
+def _map(path: Path, kind: Any) -> np.ndarray:
+    return np.memmap(path, kind, mode="c") if path.stat().st_size else np.empty(0, kind)

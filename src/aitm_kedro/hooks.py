@@ -24,7 +24,7 @@ from aitm_kedro.configuration import check_parameters
 from aitm_kedro.datasets.versions import version
 
 LIBRARIES = ("kedro", "ibis-framework", "duckdb", "torch", "lightgbm", "scikit-learn", "numpy", "aitm-kedro")
-EXAMPLES = "train_examples@arrow"
+EXAMPLES = "train_examples@arrays"
 PREPARATION = ("ali_ccp", "funnel", "features", "ingestion", "labels", "split", "sampling", "vocabulary")
 """Keys by which the encoded examples come about."""
 

@@ -44,6 +44,20 @@ class Ragged:
         places = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
         return type(self)(offsets, self.values[places], None if self.weights is None else self.weights[places])
 
+    def shares(self) -> np.ndarray:
+        """Share of each value in the weight of its row, float32 [M]; values of a row without any weight share alike.
+
+        Example:
+            >>> Ragged(np.array([0, 2, 3]), np.array([7, 8, 9]), np.array([3.0, 1.0, 0.0])).shares().tolist()
+            [0.75, 0.25, 1.0]
+        """
+        row = np.repeat(np.arange(len(self)), self.lengths)
+        alike = (1 / self.lengths[row]).astype(np.float32)
+        if self.weights is None:
+            return alike
+        total = np.bincount(row, self.weights, minlength=len(self))[row]
+        return np.where(total > 0, self.weights / np.where(total > 0, total, 1), alike).astype(np.float32)
+
     def heaviest(self, count: int) -> Self:
         """At most ``count`` values a row, those of the largest weights (of equal ones the first), in their order.
 

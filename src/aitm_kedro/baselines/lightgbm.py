@@ -19,6 +19,7 @@ from aitm_kedro.evaluation.auc import auc
 from aitm_kedro.examples import Examples
 from aitm_kedro.machine import cores
 from aitm_kedro.parameters import Parameters
+from aitm_kedro.ragged import Ragged
 from aitm_kedro.weights import Boosters
 
 if TYPE_CHECKING:
@@ -50,6 +51,9 @@ class LightGBMOptions(Parameters):
     )
     max_rounds: int = Field(1000, ge=1, description="trees of a step at most")
     patience: int = Field(50, ge=1, description="rounds without a better validation AUC before boosting stops")
+    list_values: int = Field(
+        20, ge=0, description="most frequent values of a list feature that have a column of their own"
+    )
     threads: int | None = Field(None, ge=1, description="CPU threads; null: all cores")
 
 
@@ -75,7 +79,7 @@ def train_lightgbm(
         check_ids(examples, vocabulary_sizes)
         _check_classes(name, examples)
     start = perf_counter()
-    has_categories = set(train.fields) != set(train.values)
+    has_categories = set(train.single_fields) != set(train.values)
     boosted = [
         fit
         for encoding in (options.encodings if has_categories else options.encodings[:1])
@@ -130,9 +134,11 @@ def predict_with_lightgbm(models: Boosters, examples: Examples) -> np.ndarray:
             f"{list(examples.values)}; run preparation and modelling again"
         )
     result = np.empty((len(examples), len(boosters)), np.float32)
-    threads = description.options.get("threads") or cores()
+    options = LightGBMOptions.model_validate(description.options)
+    list_values = options.list_values
+    threads = options.threads or cores()
     for start in range(0, len(examples), ROWS_AT_ONCE):
-        x = _matrix(examples, slice(start, start + ROWS_AT_ONCE))
+        x = _matrix(examples, slice(start, start + ROWS_AT_ONCE), list_values=list_values)
         for t, booster in enumerate(boosters):
             result[start : start + len(x), t] = booster.predict(x, num_threads=threads)
     return result
@@ -155,16 +161,18 @@ def _boost_steps(
     """One model a step; the histogram bins are the same for all steps, so they are found once."""
     import lightgbm as lgb
 
-    categorical = [name for name in train.fields if name not in train.values] if encoding == "native" else []
+    single = train.single_fields
+    categorical = [name for name in single if name not in train.values] if encoding == "native" else []
     parameters = _parameters(options, seed=seed)
-    names = _plain_names(train.fields)
+    columns = [*single, *(f"{name} {column}" for name in train.lists for column in list_columns(options.list_values))]
+    names = _plain_names(columns)
     data = lgb.Dataset(
-        _matrix(train, slice(None)),
+        _matrix(train, slice(None), list_values=options.list_values),
         feature_name=names,
-        categorical_feature=[names[train.fields.index(name)] for name in categorical],
+        categorical_feature=[names[single.index(name)] for name in categorical],
         free_raw_data=False,  # LightGBM looks for it again when the same bins are used for the next step
     )
-    x_valid = _matrix(valid, slice(None))
+    x_valid = _matrix(valid, slice(None), list_values=options.list_values)
     checked = lgb.Dataset(x_valid, reference=data, free_raw_data=False)
     for t, step in enumerate(train.steps):
         data.set_label(train.labels[:, t])
@@ -187,7 +195,7 @@ def _boost_steps(
 
 
 def _parameters(options: LightGBMOptions, *, seed: int) -> dict[str, Any]:
-    chosen = options.model_dump(exclude={"encodings", "max_rounds", "patience", "threads"})
+    chosen = options.model_dump(exclude={"encodings", "max_rounds", "patience", "list_values", "threads"})
     return chosen | {
         "objective": "binary",
         "boosting": "gbdt",
@@ -200,11 +208,32 @@ def _parameters(options: LightGBMOptions, *, seed: int) -> dict[str, Any]:
     }
 
 
-def _matrix(examples: Examples, rows: slice) -> np.ndarray:
-    """Numbers as they are (NaN for null), categories as ids, which float32 holds up to 16 million: [n, F]."""
+def _matrix(examples: Examples, rows: slice, *, list_values: int) -> np.ndarray:
+    """Numbers as they are (NaN for null), categories as ids, which float32 holds up to 16 million, lists as columns.
+
+    Returns:
+        float32 [n, F + L * C], C the number of ``list_columns``.
+    """
     x = examples.ids[rows].astype(np.float32)
     for name, values in examples.values.items():
-        x[:, examples.fields.index(name)] = values[rows]
+        x[:, examples.single_fields.index(name)] = values[rows]
+    if not examples.lists:
+        return x
+    places = np.arange(len(examples))[rows]
+    return np.hstack([x, *(_list_matrix(lists.take(places), list_values) for lists in examples.lists.values())])
+
+
+def list_columns(list_values: int) -> list[str]:
+    """What trees see of a list: its length, and the share of each of its feature's most frequent values."""
+    return ["length", *(f"share of id {place}" for place in range(1, list_values + 1))]
+
+
+def _list_matrix(lists: Ragged, list_values: int) -> np.ndarray:
+    """The columns of ``list_columns``, float32 [n, C]. Ids run by frequency, so the first ones are wanted."""
+    x = np.zeros((len(lists), 1 + list_values), np.float32)
+    x[:, 0] = lists.lengths
+    row, wanted = np.repeat(np.arange(len(lists)), lists.lengths), (lists.values > 0) & (lists.values <= list_values)
+    np.add.at(x, (row[wanted], lists.values[wanted]), lists.shares()[wanted])
     return x
 
 

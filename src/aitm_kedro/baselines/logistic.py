@@ -57,6 +57,20 @@ def one_hot(ids: np.ndarray, vocabulary_sizes: Sequence[int]) -> sparse.csr_matr
     return sparse.csr_matrix((np.ones(rows * fields, np.float32), columns, bounds), shape=(rows, int(starts[-1])))
 
 
+def encode(examples: Examples, vocabulary_sizes: Sequence[int], rows: slice = slice(None)) -> sparse.csr_matrix:
+    """Some rows as one column for each id of each field; a list has the shares of its ids.
+
+    Returns:
+        float32 CSR [n, R].
+    """
+    single = len(examples.single_fields)
+    parts = [one_hot(examples.ids[rows], vocabulary_sizes[:single])]
+    for lists, size in zip(examples.lists.values(), vocabulary_sizes[single:], strict=True):
+        taken = lists.take(np.arange(len(examples))[rows])
+        parts.append(sparse.csr_matrix((taken.shares(), taken.values, taken.offsets), shape=(len(taken), size)))
+    return parts[0] if len(parts) == 1 else sparse.hstack(parts, format="csr", dtype=np.float32)
+
+
 def train_logistic(
     train: Examples, valid: Examples, *, vocabulary_sizes: Sequence[int], options: LogisticOptions
 ) -> tuple[Weights, dict[str, Any]]:
@@ -80,7 +94,7 @@ def train_logistic(
     for examples in (train, valid):
         check_ids(examples, vocabulary_sizes)
     start = perf_counter()
-    x, x_valid = one_hot(train.ids, vocabulary_sizes), one_hot(valid.ids, vocabulary_sizes)
+    x, x_valid = encode(train, vocabulary_sizes), encode(valid, vocabulary_sizes)
 
     def fit(t: int) -> _Fit:
         fitted = _fit_step(x, train.labels[:, t], x_valid, valid.labels[:, t], options=options)
@@ -126,7 +140,7 @@ def predict_with_logistic(weights: Weights, examples: Examples) -> np.ndarray:
     by_id = np.ascontiguousarray(coefficients.T)  # [R, T]
     for start in range(0, len(examples), ROWS_AT_ONCE):
         rows = slice(start, start + ROWS_AT_ONCE)
-        result[rows] = expit(one_hot(examples.ids[rows], description.vocabulary_sizes) @ by_id + intercepts)
+        result[rows] = expit(encode(examples, description.vocabulary_sizes, rows) @ by_id + intercepts)
     return result
 
 

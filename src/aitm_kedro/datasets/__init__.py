@@ -1,6 +1,7 @@
 """What the catalog can read and write."""
 
 from aitm_kedro.datasets.ali_ccp import AliCCP, AliCCPReport
+from aitm_kedro.datasets.examples import ExampleArrays
 from aitm_kedro.datasets.files import CSV, JSON, Figure, OptionalCSV, OptionalJSON, Text
 from aitm_kedro.datasets.simulated_funnel import SimulatedFunnel
 from aitm_kedro.datasets.tables import ArrowTable, Frame, OptionalFrame, Table
@@ -13,6 +14,7 @@ __all__ = [
     "AliCCPReport",
     "ArrowTable",
     "BoosterTexts",
+    "ExampleArrays",
     "Figure",
     "Frame",
     "OptionalCSV",

@@ -98,7 +98,7 @@ class OptionalFrame(Frame):
         return super().load() if self.exists() else None
 
 
-class ArrowTable(AbstractVersionedDataset[NoReturn, ds.Dataset]):
+class ArrowTable(AbstractVersionedDataset[NoReturn, Any]):
     """A Parquet file as a ``pyarrow.dataset.Dataset``: nothing is read until someone streams its batches.
 
     Only the loading face of a file that :class:`Table` saved (Kedro calls the pair transcoding).
@@ -108,12 +108,15 @@ class ArrowTable(AbstractVersionedDataset[NoReturn, ds.Dataset]):
         super().__init__(filepath=PurePosixPath(filepath), version=version)
         self.metadata = metadata
 
-    def load(self) -> ds.Dataset:
+    def load(self) -> Any:
         """Open the file.
 
         Raises:
             DatasetError: if the file is not Parquet.
         """
+        return self._open()
+
+    def _open(self) -> ds.Dataset:
         path = str(self._get_load_path())
         try:
             return ds.dataset(path, format="parquet")

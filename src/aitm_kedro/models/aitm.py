@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from aitm_kedro.models.base import Network, NetworkOptions, cross_entropy
-from aitm_kedro.models.embedding import Embedding
+from aitm_kedro.models.embedding import Embedding, Ids
 from aitm_kedro.models.grouped import Heads
 from aitm_kedro.models.tower import Tower, build_towers
 from aitm_kedro.models.transfer import AIT, Transfer
@@ -83,7 +83,7 @@ class AITM(Network):
         self.ait = AIT(width, bias=options.attention_bias) if tasks > 1 else None
         self.output = Heads(tasks, width)
 
-    def forward(self, ids: Tensor) -> Tensor:
+    def forward(self, ids: Ids) -> Tensor:
         """Logits [B, T] of the end-to-end probabilities (eq. 10)."""
         _, _, z, _ = self._pass(ids)
         logits: Tensor = self.output(torch.stack(z))
@@ -98,18 +98,18 @@ class AITM(Network):
         return [self.ait.weight] if self.ait is not None else []
 
     @torch.no_grad()
-    def inspect(self, ids: Tensor) -> Inspection:
+    def inspect(self, ids: Ids) -> Inspection:
         """What the model computes on its way to the logits of ids [B, F]."""
         q, p, z, weights = self._pass(ids)
-        none = q.new_empty(len(ids), 0)
+        none = q.new_empty(q.shape[-1], 0)
         return Inspection(
             q=q.permute(2, 0, 1),
-            p=torch.stack(p).permute(2, 0, 1) if p else none.view(len(ids), 0, q.shape[1]),
+            p=torch.stack(p).permute(2, 0, 1) if p else none.view(q.shape[-1], 0, q.shape[1]),
             z=torch.stack(z).permute(2, 0, 1),
             transfer_weight=torch.stack(weights, dim=1) if weights else none,
         )
 
-    def _pass(self, ids: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor], list[Tensor]]:
+    def _pass(self, ids: Ids) -> tuple[Tensor, list[Tensor], list[Tensor], list[Tensor]]:
         q = self.towers(ids, self.embedding(ids))  # [T, K, B]
         p: list[Tensor] = []
         z: list[Tensor] = [q[0]]  # eq. 9

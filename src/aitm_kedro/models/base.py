@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from aitm_kedro.models.embedding import Ids
 from aitm_kedro.parameters import Parameters
 
 # B = rows of a batch, F = fields, T = steps
@@ -39,11 +40,11 @@ class Network(nn.Module):
         super().__init__()
         self.steps = tuple(steps)
 
-    def forward(self, ids: Tensor) -> Tensor:
+    def forward(self, ids: Ids) -> Tensor:
         """Predict a batch.
 
         Args:
-            ids: int32 or int64 [B, F], each field counting from 0.
+            ids: int32 or int64 [B, F], each field counting from 0; with list fields, see ``embedding.WithLists``.
 
         Returns:
             float32 [B, T], which ``probabilities`` and ``loss`` understand; logits of the end-to-end probabilities

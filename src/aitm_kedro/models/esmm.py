@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from aitm_kedro.models.base import Network, NetworkOptions
-from aitm_kedro.models.embedding import Embedding
+from aitm_kedro.models.embedding import Embedding, Ids
 from aitm_kedro.models.grouped import Heads
 from aitm_kedro.models.tower import Tower, build_towers
 
@@ -45,7 +45,7 @@ class ESMM(Network):
         self.towers = build_towers(vocabulary_sizes, options.embedding_dim, count=len(steps), options=options.tower)
         self.output = Heads(len(steps), options.tower.layers[-1])
 
-    def forward(self, ids: Tensor) -> Tensor:
+    def forward(self, ids: Ids) -> Tensor:
         """Logits [B, T] of the conditional probabilities."""
         logits: Tensor = self.output(self.towers(ids, self.embedding(ids)))
         return logits

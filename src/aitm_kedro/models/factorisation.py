@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aitm_kedro.models.embedding import Embedding
+from aitm_kedro.models.embedding import Embedding, Ids
 from aitm_kedro.models.grouped import GroupedLinear, GroupedMLP
 
 # B = rows of a batch, F = fields, D = embedding size, T = towers, K = width of a tower's output, P = F(F-1)/2 pairs,
@@ -49,9 +49,9 @@ class Scalars(nn.Module):
         self.first_order = Embedding(vocabulary_sizes, dim=count)
         self.direction = nn.Parameter(torch.full((count, width, 1), 1 / width))
 
-    def forward(self, ids: Tensor, pairwise: Tensor | None = None) -> Tensor:
+    def forward(self, ids: Ids, pairwise: Tensor | None = None) -> Tensor:
         """First-order terms, plus ``pairwise`` [B] common to all towers: ids [B, F] -> [T, K, B]."""
-        terms = self.first_order(ids).view(*ids.shape, -1).sum(1)  # [B, T]
+        terms = self.first_order(ids).unflatten(1, (-1, self.first_order.dim)).sum(1)  # [B, T]
         if pairwise is not None:
             terms = terms + pairwise[:, None]
         spread: Tensor = self.direction * terms.t()[:, None]
@@ -86,9 +86,9 @@ class NFMTowers(nn.Module):
         self.mlp = layers_over(dim, count=count, options=options, batch_norm=batch_norm)
         self.scalars = Scalars(vocabulary_sizes, count=count, width=options.layers[-1])
 
-    def forward(self, ids: Tensor, vectors: Tensor) -> Tensor:
+    def forward(self, ids: Ids, vectors: Tensor) -> Tensor:
         """Run all towers."""
-        tower: Tensor = self.mlp(bi_interaction(vectors.view(*ids.shape, self.dim)).t()) + self.scalars(ids)
+        tower: Tensor = self.mlp(bi_interaction(vectors.unflatten(1, (-1, self.dim))).t()) + self.scalars(ids)
         return tower
 
 
@@ -109,9 +109,9 @@ class DeepFMTowers(nn.Module):
         self.mlp = layers_over(len(vocabulary_sizes) * dim, count=count, options=options, batch_norm=batch_norm)
         self.scalars = Scalars(vocabulary_sizes, count=count, width=options.layers[-1])
 
-    def forward(self, ids: Tensor, vectors: Tensor) -> Tensor:
+    def forward(self, ids: Ids, vectors: Tensor) -> Tensor:
         """Run all towers."""
-        pairwise = bi_interaction(vectors.view(*ids.shape, self.dim)).sum(1)  # [B]
+        pairwise = bi_interaction(vectors.unflatten(1, (-1, self.dim))).sum(1)  # [B]
         tower: Tensor = self.mlp(vectors.t()) + self.scalars(ids, pairwise)
         return tower
 
@@ -144,12 +144,12 @@ class AFMTowers(nn.Module):
         self.projection = GroupedLinear(count, dim, options.layers[-1])
         self.scalars = Scalars(vocabulary_sizes, count=count, width=options.layers[-1])
 
-    def forward(self, ids: Tensor, vectors: Tensor) -> Tensor:
+    def forward(self, ids: Ids, vectors: Tensor) -> Tensor:
         """Run all towers."""
-        fields = vectors.t().view(ids.shape[1], self.dim, -1)  # [F, D, B]
+        fields = vectors.t().unflatten(0, (-1, self.dim))  # [F, D, B]
         products = (fields[self.left] * fields[self.right]).transpose(0, 1)  # [D, P, B]
         hidden = torch.relu(self.attention(products.flatten(1)))  # [T, A, P * B]
-        scores = self.score(hidden).view(self.count, 1, len(self.left), len(ids))
+        scores = self.score(hidden).view(self.count, 1, len(self.left), len(vectors))
         shares = torch.softmax(scores, dim=2)  # [T, 1, P, B]
         pooled = (shares * products).sum(2)  # [T, D, B]
         tower: Tensor = self.projection(F.dropout(pooled, self.dropout, self.training)) + self.scalars(ids)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from aitm_kedro.models.base import Network, NetworkOptions
-from aitm_kedro.models.embedding import Embedding
+from aitm_kedro.models.embedding import Embedding, Ids
 from aitm_kedro.models.grouped import Heads
 from aitm_kedro.models.tower import Tower, build_towers
 
@@ -37,7 +37,7 @@ class SingleTask(Network):
         self.tower = build_towers(vocabulary_sizes, options.embedding_dim, count=1, options=options.tower)
         self.output = Heads(1, options.tower.layers[-1])
 
-    def forward(self, ids: Tensor) -> Tensor:
+    def forward(self, ids: Ids) -> Tensor:
         """Logits [B, 1] of the step's end-to-end probability."""
         logits: Tensor = self.output(self.tower(ids, self.embedding(ids)))
         return logits
@@ -59,7 +59,7 @@ class MLP(Network):
             SingleTask(vocabulary_sizes=vocabulary_sizes, step=step, options=options) for step in steps
         )
 
-    def forward(self, ids: Tensor) -> Tensor:
+    def forward(self, ids: Ids) -> Tensor:
         """Logits [B, T] of the end-to-end probabilities."""
         return torch.cat([network(ids) for network in self.networks], dim=1)
 

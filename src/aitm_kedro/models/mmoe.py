@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from aitm_kedro.models.base import Network, NetworkOptions
-from aitm_kedro.models.embedding import Embedding
+from aitm_kedro.models.embedding import Embedding, Ids
 from aitm_kedro.models.experts import Expert, Gates, mix
 from aitm_kedro.models.grouped import Heads
 from aitm_kedro.models.tower import build_towers
@@ -50,7 +50,7 @@ class MMoE(Network):
         """One gate for each task."""
         return tasks
 
-    def forward(self, ids: Tensor) -> Tensor:
+    def forward(self, ids: Ids) -> Tensor:
         """Logits [B, T] of the end-to-end probabilities."""
         vectors = self.embedding(ids)
         mixed = mix(self.gates(vectors.t()), self.experts(ids, vectors))  # [G, K, B]

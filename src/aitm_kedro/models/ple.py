@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from aitm_kedro.models.base import Network, NetworkOptions
-from aitm_kedro.models.embedding import Embedding
+from aitm_kedro.models.embedding import Embedding, Ids
 from aitm_kedro.models.experts import Expert, Gates, mix
 from aitm_kedro.models.grouped import Heads
 from aitm_kedro.models.tower import build_towers
@@ -48,7 +48,7 @@ class PLE(Network):
         self.gates = Gates(self.embedding.width, count=tasks, experts=self.shared_count + self.own_count)
         self.output = Heads(tasks, expert.layers[-1])
 
-    def forward(self, ids: Tensor) -> Tensor:
+    def forward(self, ids: Ids) -> Tensor:
         """Logits [B, T] of the end-to-end probabilities."""
         vectors = self.embedding(ids)
         shares = self.gates(vectors.t())  # [T, S + O, B]

@@ -9,7 +9,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from aitm_kedro.models.base import Network, NetworkOptions
-from aitm_kedro.models.embedding import Embedding
+from aitm_kedro.models.embedding import Embedding, Ids
 from aitm_kedro.models.grouped import Heads
 from aitm_kedro.models.tower import Tower, build_towers
 
@@ -36,7 +36,7 @@ class SharedBottom(Network):
         self.bottom = build_towers(vocabulary_sizes, options.embedding_dim, count=1, options=options.bottom)
         self.output = Heads(len(steps), options.bottom.layers[-1])
 
-    def forward(self, ids: Tensor) -> Tensor:
+    def forward(self, ids: Ids) -> Tensor:
         """Logits [B, T] of the end-to-end probabilities."""
         shared = self.bottom(ids, self.embedding(ids))[0]  # [K, B]
         logits: Tensor = self.output(shared)

@@ -141,9 +141,9 @@ class _Run:
         self.progress.resume()
         total, rows = 0.0, 0
         while chunk := list(islice(batches, CHUNK)):
-            losses = [self._step(batch) * len(batch.ids) for batch in chunk]
+            losses = [self._step(batch) * len(batch.labels) for batch in chunk]
             total += self._finite(torch.stack(losses).sum().item())  # the one place where the CPU waits for a GPU
-            trained = sum(len(batch.ids) for batch in chunk)
+            trained = sum(len(batch.labels) for batch in chunk)
             rows += trained
             self.progress.advance(trained)
             self.progress.log(loss=total / rows, best=self.stopping.best)

@@ -29,8 +29,9 @@ def predict(model: Network, examples: Examples, *, batch_size: int = BATCH) -> n
     model.eval()
     with torch.inference_mode():
         start = 0
-        for ids in ordered_ids(examples.ids, batch_size=batch_size, device=device):
-            result[start : start + len(ids)] = model.probabilities(model(ids)).cpu().numpy()
-            start += len(ids)
+        for ids in ordered_ids(examples, batch_size=batch_size, device=device):
+            found = model.probabilities(model(ids)).cpu().numpy()
+            result[start : start + len(found)] = found
+            start += len(found)
     model.train(was_training)
     return result

@@ -1,7 +1,7 @@
 """Nodes of modelling."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,7 +17,7 @@ from aitm_kedro.evaluation.correction import correct, row_keep_rates
 from aitm_kedro.evaluation.metrics import evaluate_predictions
 from aitm_kedro.evaluation.scores import tidy_scores
 from aitm_kedro.evaluation.significance import place_rows
-from aitm_kedro.examples import Examples, read_examples
+from aitm_kedro.examples import Examples
 from aitm_kedro.funnel import IMPRESSION_ID
 from aitm_kedro.parameters import MACHINE, Evaluation, Funnel, Parameters, Training
 from aitm_kedro.training import run
@@ -27,8 +27,8 @@ logger = logging.getLogger(__name__)
 
 
 def train_network(
-    train_examples: ds.Dataset,
-    valid_examples: ds.Dataset,
+    train_examples: Examples,
+    valid_examples: Examples,
     vocabulary: pd.DataFrame,
     funnel: Funnel,
     options: Parameters,
@@ -54,8 +54,8 @@ def train_network(
 
 
 def train_lightgbm(
-    train_examples: ds.Dataset,
-    valid_examples: ds.Dataset,
+    train_examples: Examples,
+    valid_examples: Examples,
     vocabulary: pd.DataFrame,
     funnel: Funnel,
     options: lightgbm.LightGBMOptions,
@@ -64,7 +64,7 @@ def train_lightgbm(
 ) -> tuple[Boosters, dict[str, Any]]:
     """Boost trees for every step."""
     sizes = vocabulary_sizes(vocabulary)
-    train, valid = _read(train_examples, valid_examples, fields=list(sizes), funnel=funnel, with_values=True)
+    train, valid = _read(train_examples, valid_examples, fields=list(sizes), funnel=funnel)
     numeric = vocabulary.loc[vocabulary["kind"] == "numeric", "feature"].unique()
     if set(numeric) != set(train.values):
         raise InputError(
@@ -78,8 +78,8 @@ def train_lightgbm(
 
 
 def train_logistic(
-    train_examples: ds.Dataset,
-    valid_examples: ds.Dataset,
+    train_examples: Examples,
+    valid_examples: Examples,
     vocabulary: pd.DataFrame,
     funnel: Funnel,
     options: logistic.LogisticOptions,
@@ -92,7 +92,7 @@ def train_logistic(
 
 
 def predict_test(
-    weights: Weights, test_examples: ds.Dataset, sampling_report: Mapping[str, Any], funnel: Funnel, training: Training
+    weights: Weights, test_examples: Examples, sampling_report: Mapping[str, Any], funnel: Funnel, training: Training
 ) -> pd.DataFrame:
     """Predict the test split with a network, and undo the downsampling of its training rows."""
     return _predict(
@@ -105,7 +105,7 @@ def predict_test(
 
 
 def predict_test_lightgbm(
-    weights: Boosters, test_examples: ds.Dataset, sampling_report: Mapping[str, Any], funnel: Funnel
+    weights: Boosters, test_examples: Examples, sampling_report: Mapping[str, Any], funnel: Funnel
 ) -> pd.DataFrame:
     """Predict the test split with boosted trees, and undo the downsampling of their training rows."""
     return _predict(
@@ -114,12 +114,11 @@ def predict_test_lightgbm(
         sampling_report,
         funnel,
         lambda x: lightgbm.predict_with_lightgbm(weights, x),
-        with_values=True,
     )
 
 
 def predict_test_logistic(
-    weights: Weights, test_examples: ds.Dataset, sampling_report: Mapping[str, Any], funnel: Funnel
+    weights: Weights, test_examples: Examples, sampling_report: Mapping[str, Any], funnel: Funnel
 ) -> pd.DataFrame:
     """Predict the test split with the yardstick, and undo the downsampling of its training rows."""
     return _predict(
@@ -130,7 +129,7 @@ def predict_test_logistic(
 def evaluate(
     predictions: pd.DataFrame,
     history: Mapping[str, Any],
-    test_examples: ds.Dataset,
+    test_examples: Examples,
     funnel: Funnel,
     evaluation: Evaluation,
     *,
@@ -142,7 +141,7 @@ def evaluate(
     Returns:
         metrics; scores, the same one number a row; placements of test rows, for paired tests against other models.
     """
-    examples = read_examples(test_examples, fields=(), steps=funnel.steps)
+    examples = test_examples.of_steps(funnel.steps)
     if not np.array_equal(examples.impression_id, predictions[IMPRESSION_ID].to_numpy()):
         raise InputError(
             f"the predictions of '{model}' are not of the rows of test_examples, so they come from different runs; run "
@@ -158,10 +157,10 @@ def evaluate(
 
 
 def evaluate_oracle(
-    oracle: ds.Dataset, test_examples: ds.Dataset, funnel: Funnel, evaluation: Evaluation
+    oracle: ds.Dataset, test_examples: Examples, funnel: Funnel, evaluation: Evaluation
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Judge the truth itself on the test split, where the source tells it: metrics, and the same one number a row."""
-    examples = read_examples(test_examples, fields=(), steps=funnel.steps)
+    examples = test_examples.of_steps(funnel.steps)
     truth = align_truth(oracle.to_batches(), examples.impression_id, steps=funnel.steps)
     metrics = {"model": "oracle", "seed": None} | _judged(examples, evaluation, funnel=funnel)
     if truth is None:
@@ -185,13 +184,9 @@ def vocabulary_sizes(vocabulary: pd.DataFrame) -> dict[str, int]:
     return {str(field): int(last) + 1 for field, last in largest.items()}
 
 
-def _read(
-    train: ds.Dataset, valid: ds.Dataset, *, fields: list[str], funnel: Funnel, with_values: bool = False
-) -> tuple[Examples, Examples]:
-    read = [
-        read_examples(table, fields=fields, steps=funnel.steps, with_values=with_values) for table in (train, valid)
-    ]
-    return read[0], read[1]
+def _read(train: Examples, valid: Examples, *, fields: Sequence[str], funnel: Funnel) -> tuple[Examples, Examples]:
+    """Train and validation as a model sees them."""
+    return train.of_fields(fields).of_steps(funnel.steps), valid.of_fields(fields).of_steps(funnel.steps)
 
 
 def _origin(
@@ -237,15 +232,12 @@ def _judged(examples: Examples, evaluation: Evaluation, **parameters: Parameters
 
 def _predict(
     model: Weights | Boosters,
-    test_examples: ds.Dataset,
+    test_examples: Examples,
     sampling_report: Mapping[str, Any],
     funnel: Funnel,
     predict: Callable[[Examples], np.ndarray],
-    *,
-    with_values: bool = False,
 ) -> pd.DataFrame:
-    fields = Description.from_metadata(model).fields
-    examples = read_examples(test_examples, fields=fields, steps=funnel.steps, with_values=with_values)
+    examples = test_examples.of_fields(Description.from_metadata(model).fields).of_steps(funnel.steps)
     raw = predict(examples)
     corrected = correct(raw, row_keep_rates(sampling_report["keep_rates"], examples.segment))
     return pd.DataFrame(

@@ -20,11 +20,17 @@ from aitm_kedro.pipelines.modelling.nodes import (
     train_network,
 )
 
-SHARED = {"train_examples@arrow", "valid_examples@arrow", "test_examples@arrow", "vocabulary@pandas", "sampling_report"}
+SHARED = {
+    "train_examples@arrays",
+    "valid_examples@arrays",
+    "test_examples@arrays",
+    "vocabulary@pandas",
+    "sampling_report",
+}
 PARAMETERS = {"params:funnel", "params:training", "params:evaluation"}
 
-LEARNT_FROM = ["train_examples@arrow", "valid_examples@arrow", "vocabulary@pandas", "params:funnel", "params:options"]
-PREDICTED_FROM = ["weights", "test_examples@arrow", "sampling_report", "params:funnel"]
+LEARNT_FROM = ["train_examples@arrays", "valid_examples@arrays", "vocabulary@pandas", "params:funnel", "params:options"]
+PREDICTED_FROM = ["weights", "test_examples@arrays", "sampling_report", "params:funnel"]
 
 
 class Learner(NamedTuple):
@@ -87,7 +93,7 @@ def _template(model: str, seed: int) -> Pipeline:
             Node(learner.predict, [*PREDICTED_FROM, *learner.needs], "predictions", name="predict_test"),
             Node(
                 bind(evaluate, model=model, seed=seed),
-                ["predictions", "history", "test_examples@arrow", "params:funnel", "params:evaluation"],
+                ["predictions", "history", "test_examples@arrays", "params:funnel", "params:evaluation"],
                 ["metrics", "scores", "placements"],
                 name="evaluate",
             ),
@@ -116,14 +122,14 @@ def _learner(model: str, seed: int) -> Learner:
 def _oracle() -> Pipeline:
     judge = Node(
         evaluate_oracle,
-        ["oracle@arrow", "test_examples@arrow", "params:funnel", "params:evaluation"],
+        ["oracle@arrow", "test_examples@arrays", "params:funnel", "params:evaluation"],
         ["metrics", "scores"],
         name="evaluate",
     )
     return Pipeline(
         [judge],
         namespace="oracle",
-        inputs={"oracle@arrow", "test_examples@arrow"},
+        inputs={"oracle@arrow", "test_examples@arrays"},
         outputs={"scores": "oracle_scores"},
         parameters={"params:funnel", "params:evaluation"},
         tags=["oracle", "modelling"],

@@ -6,8 +6,6 @@ from typing import Any, cast
 
 import numpy as np
 import pandas as pd
-import pyarrow.dataset as ds
-import torch
 from matplotlib.figure import Figure
 
 from aitm_kedro import figures
@@ -16,10 +14,11 @@ from aitm_kedro.errors import InputError
 from aitm_kedro.evaluation.calibration import tabulate_reliability
 from aitm_kedro.evaluation.representations import ADDED, AIT, ORIGINAL, draw_balanced, lay_out
 from aitm_kedro.evaluation.transfer import COLUMNS, draw_groups, summarise_weights
-from aitm_kedro.examples import Examples, read_examples
+from aitm_kedro.examples import Examples
 from aitm_kedro.funnel import IMPRESSION_ID
 from aitm_kedro.models.aitm import AITM, Inspection
 from aitm_kedro.parameters import Evaluation, Funnel, Reporting
+from aitm_kedro.training.batches import as_batch
 from aitm_kedro.training.checkpoint import restore
 from aitm_kedro.weights import Weights
 
@@ -45,7 +44,7 @@ def draw_learning_curves(history: Mapping[str, Any], funnel: Funnel) -> Figure:
 
 
 def project_representations(
-    weights: Weights, test_examples: ds.Dataset, predictions: pd.DataFrame, funnel: Funnel, reporting: Reporting
+    weights: Weights, test_examples: Examples, predictions: pd.DataFrame, funnel: Funnel, reporting: Reporting
 ) -> pd.DataFrame:
     """Lay out on a plane what AITM makes of positives and negatives of each main step."""
     judged = _read_judged(test_examples, predictions, funnel)
@@ -68,7 +67,7 @@ def draw_tsne(tsne_points: pd.DataFrame, funnel: Funnel, reporting: Reporting) -
 
 
 def weigh_transfer(
-    weights: Weights, test_examples: ds.Dataset, predictions: pd.DataFrame, funnel: Funnel, reporting: Reporting
+    weights: Weights, test_examples: Examples, predictions: pd.DataFrame, funnel: Funnel, reporting: Reporting
 ) -> pd.DataFrame:
     """Measure how much each step listens to the step before it, by label group and rank of log loss."""
     judged = _read_judged(test_examples, predictions, funnel)
@@ -89,7 +88,7 @@ def draw_transfer_weights(transfer_weights_table: pd.DataFrame, funnel: Funnel) 
 
 
 def measure_reliability(
-    test_examples: ds.Dataset, predictions: pd.DataFrame, funnel: Funnel, evaluation: Evaluation
+    test_examples: Examples, predictions: pd.DataFrame, funnel: Funnel, evaluation: Evaluation
 ) -> pd.DataFrame:
     """Compare predicted with observed shares of each main step, before and after the correction."""
     judged = _read_judged(test_examples, predictions, funnel)
@@ -107,19 +106,18 @@ def draw_calibration(calibration_table: pd.DataFrame, funnel: Funnel) -> Figure:
     return figures.draw_calibration(calibration_table, steps=steps)
 
 
-def _read_judged(table: ds.Dataset, predictions: pd.DataFrame, funnel: Funnel) -> Examples:
-    """Labels of the test examples, without their features, checked to be those that were predicted.
+def _read_judged(test_examples: Examples, predictions: pd.DataFrame, funnel: Funnel) -> Examples:
+    """The test examples, checked to be those that were predicted.
 
     Raises:
         InputError: the predictions are of other rows.
     """
-    examples = read_examples(table, fields=(), steps=funnel.steps)
-    if not np.array_equal(examples.impression_id, predictions[IMPRESSION_ID].to_numpy()):
+    if not np.array_equal(test_examples.impression_id, predictions[IMPRESSION_ID].to_numpy()):
         raise InputError(
             "the predictions and test_examples are of different rows, so they come from different runs; "
             "run the modelling pipeline again"
         )
-    return examples
+    return test_examples.of_steps(funnel.steps)
 
 
 def _scores(predictions: pd.DataFrame, step: str) -> np.ndarray:
@@ -127,13 +125,11 @@ def _scores(predictions: pd.DataFrame, step: str) -> np.ndarray:
     return predictions[f"{step}_raw"].to_numpy()
 
 
-def _inspect(weights: Weights, table: ds.Dataset, rows: np.ndarray) -> Inspection:
+def _inspect(weights: Weights, examples: Examples, rows: np.ndarray) -> Inspection:
     """What AITM computes on its way to the predictions of a few test rows."""
-    fields = list(Description.from_metadata(weights).fields)
-    taken = table.take(rows, columns=fields)
-    ids = np.stack([taken[name].to_numpy() for name in fields], axis=1).astype(np.int32, copy=False)
+    taken = examples.of_fields(Description.from_metadata(weights).fields).take(rows)
     model = cast(AITM, restore(weights))
-    return model.inspect(torch.from_numpy(ids))
+    return model.inspect(as_batch(taken))
 
 
 def _components(seen: Inspection, step: int) -> dict[str, np.ndarray]:

@@ -34,8 +34,8 @@ def create_pipeline(*, models: Sequence[str] = (MODEL,), seed: int = 0) -> Pipel
 
 def _explanations(run: str) -> list[Node]:
     """Figures of one run of AITM. Nodes that read from its namespace live in it, as Kedro's naming asks."""
-    explained = [f"{run}.weights", "test_examples@arrow", f"{run}.predictions", "params:funnel", "params:reporting"]
-    judged = ["test_examples@arrow", f"{run}.predictions", "params:funnel", "params:evaluation"]
+    explained = [f"{run}.weights", "test_examples@arrays", f"{run}.predictions", "params:funnel", "params:reporting"]
+    judged = ["test_examples@arrays", f"{run}.predictions", "params:funnel", "params:evaluation"]
     return [
         Node(
             draw_learning_curves,

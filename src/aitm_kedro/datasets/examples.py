@@ -1,0 +1,33 @@
+"""Encoded examples as models read them: arrays mapped into memory, beside the Parquet file that they come from."""
+
+from pathlib import Path
+from typing import Any
+
+from kedro.io import DatasetError
+
+from aitm_kedro.datasets.tables import ArrowTable
+from aitm_kedro.examples import Examples, open_arrays, write_arrays
+from aitm_kedro.storage import ensure
+
+
+class ExampleArrays(ArrowTable):
+    """An encoded Parquet file as ``Examples``.
+
+    The first load lays the file out as arrays in a folder beside it; this and every later load maps them into memory,
+    so that nothing is read until it is used, and models that run one after another share what is in memory already.
+    """
+
+    def load(self) -> Any:
+        """Map the arrays.
+
+        Raises:
+            DatasetError: if the file is not Parquet, or the arrays cannot be written.
+        """
+        path = Path(str(self._get_load_path()))
+        table = self._open()
+        try:
+            folder = ensure(path.with_name(f"{path.stem}.arrays"), lambda part: write_arrays(table, part))
+        except OSError as error:
+            raise DatasetError(f"'{path}' cannot be laid out as arrays beside it: {error}") from error
+        examples: Examples = open_arrays(folder)
+        return examples
