@@ -8,7 +8,7 @@ KEDRO_RUN = $(BIN)/kedro run
 IN_ENV = $(if $(filter-out base,$(ENV)),--env=$(ENV))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup full benchmark test test-fast lint format types contracts check viz package bench-training ledger \
+.PHONY: help setup full benchmark test test-fast lint format types contracts check viz package bench-training bench-ali-ccp ledger \
 	lock clean
 
 help: ## this list
@@ -63,6 +63,9 @@ package: $(READY) ## wheel and configuration archive in dist/
 
 bench-training: $(READY) ## training speed against the plain definition of the same model
 	$(BIN)/python benchmarks/training.py
+
+bench-ali-ccp: $(READY) ## preparation of files in the Ali-CCP layout against a plain-Python reading (docs/ali_ccp.md)
+	$(BIN)/python benchmarks/ali_ccp.py
 
 ledger: $(READY) ## recompute the simulator's ledger (docs/simulator.md)
 	$(BIN)/python -m aitm_kedro.simulation

@@ -6,7 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow.dataset as ds
 import pytest
+
+from aitm_kedro.examples import open_arrays, write_arrays
 
 ROOT = Path(__file__).parents[1]
 
@@ -35,6 +38,18 @@ def kedro(project, *arguments, check=True, **options):
 def newest(project, path):
     """The latest version of a versioned file under ``data/``."""
     return max((project / "data").glob(f"{path}/*/{Path(path).name}"))
+
+
+@pytest.fixture(scope="session")
+def as_examples(tmp_path_factory):
+    """Lay an encoded table out as arrays, and open them."""
+
+    def lay_out(table):
+        folder = tmp_path_factory.mktemp("examples") / "arrays"
+        write_arrays(ds.dataset(table), folder)
+        return open_arrays(folder)
+
+    return lay_out
 
 
 @pytest.fixture

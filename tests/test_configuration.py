@@ -5,16 +5,17 @@ from kedro.framework.project import configure_project, pipelines, settings
 from kedro.io import DataCatalog
 
 from aitm_kedro.configuration import MODEL_OPTIONS, TOP_LEVEL, check_parameters
-from aitm_kedro.datasets import SimulatedFunnel
+from aitm_kedro.datasets import AliCCP, SimulatedFunnel
 from aitm_kedro.errors import InputError
+from aitm_kedro.parameters import Features
 from tests.conftest import ROOT
 
 ENVIRONMENTS = sorted(path.name for path in (ROOT / "conf").iterdir() if path.is_dir() and path.name != "local")
 
 
-def loader(environment):
+def loader(environment, **options):
     configure_project("aitm_kedro")
-    return settings.CONFIG_LOADER_CLASS(str(ROOT / "conf"), env=environment, **settings.CONFIG_LOADER_ARGS)
+    return settings.CONFIG_LOADER_CLASS(str(ROOT / "conf"), env=environment, **settings.CONFIG_LOADER_ARGS, **options)
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
@@ -28,12 +29,14 @@ def test_parameters_of_every_environment_are_valid(environment):
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_the_catalog_of_every_environment_knows_every_dataset_and_keeps_it_apart(environment):
     catalog = DataCatalog.from_config(loader(environment)["catalog"])
-    assert isinstance(catalog.get("raw_impressions"), SimulatedFunnel)
+    assert isinstance(catalog.get("raw_impressions"), AliCCP if environment.startswith("ali_") else SimulatedFunnel)
     for name in (pipelines["full"].datasets() | pipelines["benchmark"].datasets()) - {"raw_impressions"}:
         if not name.startswith("params:"):
             dataset = catalog.get(name)
             assert type(dataset).__module__.startswith("aitm_kedro.datasets"), name
-            assert f"/{environment}/" in str(dataset._filepath), name
+            # What reads the files of others has a place of its own for what it makes of them.
+            place = dataset._describe()["path"] if isinstance(dataset, AliCCP) else dataset._filepath
+            assert f"/{environment}/" in str(place), name
 
 
 def test_the_written_parameters_are_the_defaults_of_the_code():
@@ -43,6 +46,26 @@ def test_the_written_parameters_are_the_defaults_of_the_code():
             continue
         assert TOP_LEVEL[key].model_validate(written) == TOP_LEVEL[key](), key
         assert set(written) == set(TOP_LEVEL[key].model_fields), f"conf/base does not show every field of {key}"
+
+
+def test_every_key_but_those_of_the_log_is_written_and_has_a_default():
+    written = loader("base")["parameters"]
+    assert {"ali_ccp", "known_counts"} <= set(written) == set(TOP_LEVEL)
+
+
+def test_the_catalog_reads_parameters_as_the_stages_see_them():
+    """What is written, what the default is, and what --params says."""
+    changes = {
+        "ali_ccp": {"folder": "/elsewhere", "max_values": 7},
+        "features": {"categorical": ["101"], "lists": ["210"]},
+    }
+    for given, folder, values in (({}, "data/01_raw/ali_ccp", None), (changes, "/elsewhere", 7)):
+        entry = loader("ali_ccp", runtime_params=given)["catalog"]["raw_impressions"]
+        assert entry["filepath"] == folder
+        assert entry["max_values"] == values
+        assert entry["max_unreadable"] == 0.001
+        features = Features.model_validate(entry["features"])
+        assert (len(features.categorical), len(features.lists)) == ((1, 1) if given else (18, 0))
 
 
 def test_every_model_shares_embedding_size_and_defaults():
@@ -59,7 +82,10 @@ def test_every_model_shares_embedding_size_and_defaults():
         ({"mlp": {"patience": 5}}, "the option 'patience', which belongs to training, which all networks share"),
         ({"logistic": {"embedding_dim": 5}}, "which belongs to mlp, shared_bottom, esmm, omoe, mmoe, ple, aitm"),
         ({"mmeo": {}}, "unknown key 'mmeo'. Did you mean 'mmoe'?"),
-        ({"weather": {}}, "unknown key 'weather'. Known keys: funnel,"),
+        ({"weather": {}}, "unknown key 'weather'. Known keys: ali_ccp, funnel, features,"),
+        ({"ali_ccp": {"max_values": 0}}, "The parameter ali_ccp.max_values is 0: Input should be greater than"),
+        ({"ali_ccp": {"max_unreadable": 1.5}}, "The parameter ali_ccp.max_unreadable is 1.5: Input should be less"),
+        ({"ali_ccp": {"fodler": "x"}}, "The parameter ali_ccp.fodler is 'x': Extra inputs are not permitted"),
     ],
 )
 def test_an_option_of_another_model_and_an_unknown_key_are_named(parameters, sentence):

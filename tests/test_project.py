@@ -225,11 +225,19 @@ def test_a_table_of_ones_own_needs_no_python(project, monkeypatch, catalog):
     assert "oracle" not in table
 
 
-def test_a_funnel_of_one_step_and_one_segment_column_runs_to_the_end(project, monkeypatch):
+def test_a_funnel_of_one_step_one_segment_column_and_lists_runs_to_the_end(project, monkeypatch):
     funnel = {"steps": ["liked4"], "main_steps": ["liked4"], "segment": "item"}
-    own_project(project, cascade(), funnel=funnel, sampling={"positive_share": 0.5, "per_segment": True})
+    rng = np.random.default_rng(0)
+    table = cascade().assign(tags=[[f"t{n}" for n in rng.integers(9, size=rng.integers(4))] for _ in range(6000)])
+    table["counts"] = [rng.random(len(row)).tolist() for row in table["tags"]]
+    features = FEATURES | {"lists": [{"name": "tags", "weights": "counts"}]}
+    sampling = {"positive_share": 0.5, "per_segment": True}
+    own_project(project, table, funnel=funnel, sampling=sampling, features=features)
     result = run_here(project, monkeypatch, "--pipelines=full")
     assert result.exit_code == 0, result.output
+    examples = newest(project, "05_model_input/mine/train_examples.parquet")
+    assert {"tags", "_weights_tags"} <= set(pd.read_parquet(examples).columns)
+    assert examples.with_name("train_examples.arrays").is_dir()
     metrics = json.loads(newest(project, "07_model_output/mine/aitm/seed0/metrics.json").read_text())
     assert len(metrics["segments"]) == 60
 

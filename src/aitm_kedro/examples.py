@@ -1,7 +1,9 @@
 """Encoded examples: what every model trains on and is judged by, in memory or mapped into it from a folder."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -141,10 +143,12 @@ def write_arrays(table: ds.Dataset, folder: Path) -> None:
     ids = _create(folder / "ids.npy", np.int32, (rows, len(single)))
     labels = _create(folder / "labels.npy", np.uint8, (rows, len(steps)))
     numbers = _create(folder / "values.npy", np.float32, (len(values), rows))
-    ragged = {name: _RaggedWriter(folder, place, name in weighted) for place, name in enumerate(lists)}
     schema = pa.schema([(name, kinds[name]) for name in context])
     start = 0
-    with pa.OSFile(str(folder / "context.arrow"), "wb") as sink, pa.ipc.new_file(sink, schema) as out:
+    with ExitStack() as files:
+        ragged = {name: _RaggedWriter(folder, place, name in weighted, files) for place, name in enumerate(lists)}
+        sink = files.enter_context(pa.OSFile(str(folder / "context.arrow"), "wb"))
+        out = files.enter_context(pa.ipc.new_file(sink, schema))
         for batch in table.to_batches(batch_size=ROWS_AT_ONCE):
             stop = start + batch.num_rows
             for position, name in enumerate(single):
@@ -157,8 +161,8 @@ def write_arrays(table: ds.Dataset, folder: Path) -> None:
                 writer.add(batch[name], batch[weights_column(name)] if name in weighted else None)
             out.write_batch(batch.select(context))
             start = stop
-    for writer in ragged.values():
-        writer.close()
+        for writer in ragged.values():
+            writer.write_offsets()
     (folder / "meta.json").write_text(json.dumps(meta))
 
 
@@ -192,12 +196,12 @@ def open_arrays(folder: Path) -> Examples:
 
 
 class _RaggedWriter:
-    """A list field, batch after batch."""
+    """A list field, batch after batch, in files that somebody else closes."""
 
-    def __init__(self, folder: Path, place: int, is_weighted: bool) -> None:
+    def __init__(self, folder: Path, place: int, is_weighted: bool, files: ExitStack) -> None:
         self._folder, self._place, self._lengths = folder, place, [np.zeros(1, np.int64)]
-        self._values = (folder / f"list{place}_values").open("wb")
-        self._weights = (folder / f"list{place}_weights").open("wb") if is_weighted else None
+        self._values = files.enter_context((folder / f"list{place}_values").open("wb"))
+        self._weights = files.enter_context((folder / f"list{place}_weights").open("wb")) if is_weighted else None
 
     def add(self, values: pa.ListArray, weights: pa.ListArray | None) -> None:
         """Append the lists of a batch."""
@@ -206,10 +210,8 @@ class _RaggedWriter:
         if self._weights is not None and weights is not None:
             weights.flatten().to_numpy().astype(np.float32).tofile(self._weights)
 
-    def close(self) -> None:
-        """Write the offsets."""
-        for file in filter(None, (self._values, self._weights)):
-            file.close()
+    def write_offsets(self) -> None:
+        """Write where each list begins, once all are there."""
         np.save(self._folder / f"list{self._place}_offsets.npy", np.cumsum(np.concatenate(self._lengths)))
 
 
@@ -218,7 +220,11 @@ def _create(path: Path, kind: Any, shape: tuple[int, ...]) -> np.ndarray:
     if 0 in shape:
         np.save(path, np.empty(shape, kind))
         return np.empty(shape, kind)
-    return np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=shape)
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=shape)
+    if hasattr(os, "posix_fallocate"):  # room is taken now: a disk that is full is an error here, but would kill later
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return array
 
 
 def _open(path: Path) -> np.ndarray:

@@ -20,6 +20,7 @@ __all__ = [
     "Funnel",
     "Ingestion",
     "KnownCounts",
+    "KnownResult",
     "Labels",
     "ListFeature",
     "Parameters",
@@ -188,14 +189,23 @@ class SplitCounts(Parameters):
     positives: dict[str, int] = Field(default_factory=dict, description="step -> legal rows in which it happened")
 
 
+class KnownResult(Parameters):
+    """AUCs on test that somebody reports."""
+
+    by: str
+    model: str
+    auc: dict[str, float] = Field(description="step -> AUC, end to end from the impression")
+
+
 class KnownCounts(Parameters):
-    """What a published data set must hold; the run says whether it does."""
+    """What a published data set must hold, which the run checks, and what others reached on it."""
 
     source: str | None = Field(None, description="name of the data set; null: nothing is known")
     splits: dict[str, SplitCounts] = Field(default_factory=dict, description="by the value of split.column")
     vocabulary: dict[str, int] = Field(
         default_factory=dict, description="ids of each feature, id 0 included, under vocabulary.preset 'released'"
     )
+    results: tuple[KnownResult, ...] = Field((), description="beside which the comparison puts those of the run")
 
 
 class AliCCPFiles(Parameters):

@@ -42,6 +42,13 @@ def ensure(path: Path, write: Callable[[Path], None]) -> Path:
     return path
 
 
+def sweep(folder: Path) -> None:
+    """Remove what killed runs left behind in a folder, unless somebody is writing there now."""
+    if any(folder.glob(f".*{_PART}")):
+        with contextlib.suppress(BlockingIOError), _alone(folder, wait=False):
+            _remove_leftovers(folder)
+
+
 def flush(path: Path) -> None:
     """Wait until a file, or a folder with all that is in it, is on the disk."""
     if path.is_dir():
@@ -80,11 +87,11 @@ def _write(path: Path, write: Callable[[Path], None]) -> None:
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _alone(folder: Path, *, wait: bool = True) -> Iterator[None]:
     """One writer a folder at a time; the system takes the lock from a process that dies."""
     with (folder / ".writing").open("w") as lock:
         if fcntl is not None:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
 
 

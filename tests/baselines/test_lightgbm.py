@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import pairwise
 
 import lightgbm as lgb
 import numpy as np
@@ -8,6 +9,7 @@ from aitm_kedro.baselines.lightgbm import LightGBMOptions, predict_with_lightgbm
 from aitm_kedro.errors import InputError
 from aitm_kedro.evaluation.auc import auc
 from aitm_kedro.examples import Examples
+from aitm_kedro.ragged import Ragged
 from aitm_kedro.weights import Boosters
 
 SIZES = (3, 12)
@@ -125,3 +127,60 @@ def test_bad_input(splits: tuple[Examples, Examples]) -> None:
         predict_with_lightgbm(replace(models, texts={"buy": models.texts["buy"]}), valid)
     with pytest.raises(InputError, match="'buy' has a single class among the 2000 validation rows"):
         train((good, replace(valid, labels=valid.labels * np.array([1, 0], np.uint8))))
+
+
+TAGS = 30  # ids of the list field
+
+
+def with_list(examples: Examples, seed: int, *, weighted: bool = True) -> Examples:
+    """Purchases follow the share of tag 2, which nothing else tells; tag 25 is too rare for a column of its own."""
+    random, rows = np.random.default_rng(seed), len(examples)
+    offsets = np.concatenate([[0], random.integers(1, 4, rows).cumsum()])
+    ids = random.choice([0, 1, 2, 5, 20, 25], offsets[-1]).astype(np.int32)
+    weights = random.integers(3, size=offsets[-1]).astype(np.float32) if weighted else None
+    lists = {"tags, all": Ragged(offsets, ids, weights)}
+    examples = replace(examples, fields=(*examples.fields, "tags, all"), lists=lists)
+    buy = random.random(rows) < 0.1 + 0.8 * columns_of(lists["tags, all"], 20)[:, 2]
+    return replace(examples, labels=np.stack([examples.labels[:, 0], buy], axis=1).astype(np.uint8))
+
+
+def columns_of(lists: Ragged, list_values: int) -> np.ndarray:
+    """Length, and the shares of ids 1 to ``list_values``."""
+    x = np.zeros((len(lists), 1 + list_values))
+    for row, (start, stop) in enumerate(pairwise(lists.offsets)):
+        weights = np.ones(stop - start) if lists.weights is None else lists.weights[start:stop]
+        weights = weights if weights.sum() else np.ones(stop - start)
+        x[row, 0] = stop - start
+        for one, weight in zip(lists.values[start:stop], weights, strict=True):
+            if 1 <= one <= list_values:
+                x[row, one] += weight / weights.sum()
+    return x
+
+
+@pytest.mark.parametrize("weighted", [True, False])
+@pytest.mark.parametrize("list_values", [0, 2, 20])
+def test_a_list_is_its_length_and_the_shares_of_frequent_ids(
+    splits: tuple[Examples, Examples], monkeypatch: pytest.MonkeyPatch, weighted: bool, list_values: int
+) -> None:
+    parts = [with_list(part.take(np.arange(1000)), seed, weighted=weighted) for seed, part in enumerate(splits)]
+    options = LightGBMOptions(**QUICK, list_values=list_values, encodings=("ranked",))
+    models, _ = train_lightgbm(*parts, vocabulary_sizes=(*SIZES, TAGS), options=options, seed=0)
+    names = models.texts["buy"].split("feature_names=")[1].splitlines()[0].split()
+    assert len(names) == 2 + 1 + list_values
+    assert names[2:4] == ["f2_tags__all_length", "f3_tags__all_share_of_id_1"][: 1 + list_values]
+    valid = parts[1]
+    x = np.hstack([valid.ids, columns_of(valid.lists["tags, all"], list_values)]).astype(np.float32)
+    x[:, 0] = valid.values["age, in years"]
+    own = lgb.Booster(model_str=models.texts["buy"]).predict(x, num_threads=1)
+    found = predict_with_lightgbm(models, valid)
+    np.testing.assert_allclose(found[:, 1], own, rtol=1e-6)
+    assert (auc(valid.labels[:, 1], found[:, 1]) > 0.7) == (list_values > 0)
+    monkeypatch.setattr("aitm_kedro.baselines.lightgbm.ROWS_AT_ONCE", 77)
+    np.testing.assert_array_equal(predict_with_lightgbm(models, valid), found)
+
+
+def test_lists_alone_are_enough(splits: tuple[Examples, Examples]) -> None:
+    parts = [with_list(part, seed).of_fields(["tags, all"]) for seed, part in enumerate(splits)]
+    models, history = train_lightgbm(*parts, vocabulary_sizes=[TAGS], options=LightGBMOptions(**QUICK), seed=0)
+    assert list(history["valid_auc"]["buy"]) == ["native"]
+    assert auc(parts[1].labels[:, 1], predict_with_lightgbm(models, parts[1])[:, 1]) > 0.7

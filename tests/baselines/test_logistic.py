@@ -1,14 +1,16 @@
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from aitm_kedro.baselines.logistic import LogisticOptions, one_hot, predict_with_logistic, train_logistic
+from aitm_kedro.baselines.logistic import LogisticOptions, encode, one_hot, predict_with_logistic, train_logistic
 from aitm_kedro.baselines.oracle import align_truth
 from aitm_kedro.errors import InputError
 from aitm_kedro.evaluation.auc import auc
 from aitm_kedro.examples import Examples
+from aitm_kedro.ragged import Ragged
 from aitm_kedro.weights import Weights
 
 SIZES = (5, 9)
@@ -95,3 +97,55 @@ def test_truth_is_aligned_by_impression() -> None:
     assert align_truth(table.slice(0, 0).to_batches(), np.array([1]), steps=["click"]) is None
     with pytest.raises(InputError, match="no probability for 1 of 2 test examples"):
         align_truth(batches, np.array([1, 2]), steps=["click"])
+
+
+def _with_lists(rows: int, seed: int) -> Examples:
+    """A list field with weights, some of them 0, and one without; clicks follow the share of id 1 of the first."""
+    examples, random = _examples(rows, seed), np.random.default_rng(seed)
+    lists = {}
+    for name, size, weighted in (("tags", 4, True), ("shops", 3, False)):
+        offsets = np.concatenate([[0], random.integers(1, 4, rows).cumsum()])
+        weights = random.integers(3, size=offsets[-1]).astype(np.float32) if weighted else None
+        lists[name] = Ragged(offsets, random.integers(size, size=offsets[-1]).astype(np.int32), weights)
+    examples = replace(examples, fields=("a", "b", "tags", "shops"), lists=lists)
+    click = random.random(rows) < 0.1 + 0.8 * _dense_lists(examples)[:, 14 + 1]
+    return replace(examples, labels=np.stack([click, click & (random.random(rows) < 0.5)], axis=1).astype(np.uint8))
+
+
+def _dense_lists(examples: Examples) -> np.ndarray:
+    parts = [_dense(examples.ids)]
+    for lists, size in zip(examples.lists.values(), (4, 3), strict=True):
+        x = np.zeros((len(examples), size))
+        for row, (start, stop) in enumerate(pairwise(lists.offsets)):
+            weights = np.ones(stop - start) if lists.weights is None else lists.weights[start:stop]
+            weights = weights if weights.sum() else np.ones(stop - start)
+            for one, weight in zip(lists.values[start:stop], weights, strict=True):
+                x[row, one] += weight / weights.sum()
+        parts.append(x)
+    return np.hstack(parts)
+
+
+def test_a_list_is_the_shares_of_its_ids() -> None:
+    examples = _with_lists(60, 0)
+    expected = _dense_lists(examples)
+    for rows in (slice(None), slice(10, 35), slice(50, 1000)):
+        found = encode(examples, (*SIZES, 4, 3), rows)
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found.toarray(), expected[rows], rtol=1e-6)
+    alone = examples.of_fields(["tags", "shops"])
+    np.testing.assert_allclose(encode(alone, (4, 3)).toarray(), expected[:, 14:], rtol=1e-6)
+
+
+def test_lists_are_learnt_from_and_predicted_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    train, valid = _with_lists(1500, 0), _with_lists(600, 1)
+    options = LogisticOptions(inverse_l2=(1.0,))
+    weights, _ = train_logistic(train, valid, vocabulary_sizes=(*SIZES, 4, 3), options=options)
+    predictions = predict_with_logistic(weights, valid)
+    assert auc(valid.labels[:, 0], predictions[:, 0]) > 0.75
+    w, bias = weights.tensors["coefficients"].astype(float), weights.tensors["intercepts"]
+    np.testing.assert_allclose(predictions, 1 / (1 + np.exp(-(_dense_lists(valid) @ w.T + bias))), rtol=1e-5)
+    monkeypatch.setattr("aitm_kedro.baselines.logistic.ROWS_AT_ONCE", 77)
+    np.testing.assert_allclose(predict_with_logistic(weights, valid), predictions, rtol=1e-6)
+    alone = [part.of_fields(["tags", "shops"]) for part in (train, valid)]
+    weights, _ = train_logistic(*alone, vocabulary_sizes=(4, 3), options=options)
+    assert auc(valid.labels[:, 0], predict_with_logistic(weights, alone[1])[:, 0]) > 0.75

@@ -15,7 +15,7 @@ from aitm_kedro.evaluation.comparison import gather, summarise
 from aitm_kedro.evaluation.scoreboard import tabulate, verdicts
 from aitm_kedro.evaluation.scores import SCORES, tidy_scores
 from aitm_kedro.evaluation.significance import place_rows
-from aitm_kedro.parameters import Evaluation, Funnel
+from aitm_kedro.parameters import Evaluation, Funnel, KnownCounts
 from aitm_kedro.pipelines.comparison import create_pipeline
 
 STEPS = ("click", "buy")
@@ -381,6 +381,8 @@ def test_pipeline_reads_every_run_without_a_warning_and_draws():
         "oracle_scores": scores("oracle", 0.9, seed=None),
         "params:funnel": Funnel(steps=STEPS, main_steps=("buy",), segment="region"),
         "params:evaluation": Evaluation(),
+        "counts_report": {},
+        "params:known_counts": KnownCounts(),
     }
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -23,6 +23,7 @@ from aitm_kedro.datasets import (
     Frame,
     OptionalCSV,
     OptionalFrame,
+    OptionalJSON,
     SafetensorsWeights,
     Table,
     Text,
@@ -170,6 +171,13 @@ def test_an_optional_table_is_none_until_it_is_saved(kind, options, tmp_path):
     assert dataset().load() is None
     dataset("2024-01-01T00.00.00.000Z").save(frame())
     pd.testing.assert_frame_equal(dataset().load(), frame())
+
+
+def test_an_optional_dictionary_is_empty_until_it_is_saved(tmp_path):
+    dataset = OptionalJSON(filepath=str(tmp_path / "source_report.json"))
+    assert dataset.load() == {}
+    dataset.save({"unreadable": 3})
+    assert dataset.load() == {"unreadable": 3}
 
 
 def test_a_table_has_an_ibis_and_an_arrow_face(tmp_path):

@@ -1,4 +1,5 @@
 import inspect
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -22,6 +23,7 @@ from aitm_kedro.pipelines.modelling import create_pipeline, nodes
 STEPS = ("click", "apply", "approve")
 FUNNEL = Funnel(steps=STEPS, main_steps=("apply", "approve"), segment="bank")
 SIZES = {"age": 6, "city": 40}
+TAGS = 9  # ids of the list field
 
 
 class Kept(MemoryDataset):
@@ -38,12 +40,18 @@ def _table(rows: int, *, seed: int) -> pa.Table:
     labels = np.cumprod(draws, axis=1).astype(np.int8)
     columns = {"impression_id": seed * 100_000 + random.permutation(rows), "_segment": random.choice(["A", "B"], rows)}
     values = {"_value_age": (ids["age"] + random.random(rows)).astype(np.float32)}
-    return pa.table(columns | dict(zip(STEPS, labels.T, strict=True)) | ids | values)
+    lengths = random.integers(1, 5, rows)
+    offsets = np.concatenate([[0], lengths.cumsum()]).astype(np.int32)
+    lists = {
+        "tags": pa.ListArray.from_arrays(offsets, random.integers(TAGS, size=offsets[-1]).astype(np.int32)),
+        "_weights_tags": pa.ListArray.from_arrays(offsets, random.random(offsets[-1]).astype(np.float32)),
+    }
+    return pa.table(columns | dict(zip(STEPS, labels.T, strict=True)) | ids | values | lists)
 
 
 def _vocabulary() -> pd.DataFrame:
-    kinds = {"age": "numeric", "city": "categorical"}
-    parts = [pd.DataFrame({"feature": field, "kind": kinds[field], "id": range(size)}) for field, size in SIZES.items()]
+    kinds, sizes = {"age": "numeric", "city": "categorical", "tags": "list"}, SIZES | {"tags": TAGS}
+    parts = [pd.DataFrame({"feature": field, "kind": kinds[field], "id": range(size)}) for field, size in sizes.items()]
     return pd.concat(parts, ignore_index=True)
 
 
@@ -53,12 +61,12 @@ def _truth(test: pa.Table) -> pa.Table:
 
 
 @pytest.fixture(scope="module")
-def results() -> dict[str, object]:
+def results(as_examples: Callable) -> dict[str, object]:
     test = _table(400, seed=3)
     inputs = {
-        "train_examples@arrow": ds.dataset(_table(2000, seed=1)),
-        "valid_examples@arrow": ds.dataset(_table(400, seed=2)),
-        "test_examples@arrow": ds.dataset(test),
+        "train_examples@arrays": as_examples(_table(2000, seed=1)),
+        "valid_examples@arrays": as_examples(_table(400, seed=2)),
+        "test_examples@arrays": as_examples(test),
         "vocabulary@pandas": _vocabulary(),
         "sampling_report": {"keep_rates": {"overall": 0.5, "per_segment": {"A": 0.5, "B": 0.25}}},
         "oracle@arrow": ds.dataset(_truth(test)),
@@ -91,7 +99,7 @@ def test_every_namespace_leaves_the_same_behind(results: dict, namespace: str) -
     assert metrics["steps"]["click"]["auc"] > 0.55
     assert set(metrics["segments"]) == {"A", "B"}
     assert history["model"] == metrics["model"]
-    assert results[f"{namespace}.weights"].metadata["fields"] == '["age", "city"]'
+    assert results[f"{namespace}.weights"].metadata["fields"] == '["age", "city", "tags"]'
     assert {"funnel", metrics["model"]} <= set(history["parameters_used"])
     assert history["settings"]["changed"] == ({"max_rounds": 10} if metrics["model"] == "lightgbm" else {})
     assert metrics["parameters_used"] == {"evaluation": Evaluation().model_dump(mode="json")}
@@ -127,18 +135,17 @@ def test_the_truth_is_judged_by_impression(results: dict) -> None:
     assert results["oracle.metrics"]["steps"]["click"]["mean_predicted"] == pytest.approx(backwards)
 
 
-def test_a_source_without_truth() -> None:
+def test_a_source_without_truth(as_examples: Callable) -> None:
     test = _table(50, seed=3)
-    metrics, scores = nodes.evaluate_oracle(
-        ds.dataset(_truth(test).slice(0, 0)), ds.dataset(test), FUNNEL, Evaluation()
-    )
+    unknown = ds.dataset(_truth(test).slice(0, 0))
+    metrics, scores = nodes.evaluate_oracle(unknown, as_examples(test), FUNNEL, Evaluation())
     assert scores.empty
     assert metrics["note"] == "no truth is known for this source"
     assert metrics["steps"] == {}
 
 
-def test_predictions_of_other_rows(results: dict) -> None:
-    other = ds.dataset(_table(400, seed=4))
+def test_predictions_of_other_rows(results: dict, as_examples: Callable) -> None:
+    other = as_examples(_table(400, seed=4))
     with pytest.raises(InputError, match="are not of the rows of test_examples"):
         nodes.evaluate(results["aitm.seed0.predictions"], {}, other, FUNNEL, Evaluation(), model="aitm", seed=0)
 
@@ -184,8 +191,8 @@ def test_models_and_seeds_that_cannot_be(models: list, seeds: list, sentence: st
         create_pipeline(models=models, seeds=seeds)
 
 
-def test_lightgbm_wants_values_beside_bins(results: dict) -> None:
-    without = ds.dataset(results["test"].drop_columns("_value_age"))
+def test_lightgbm_wants_values_beside_bins(results: dict, as_examples: Callable) -> None:
+    without = as_examples(results["test"].drop_columns("_value_age"))
     with pytest.raises(InputError, match=r"lack the values of \['age'\], which 'lightgbm' reads instead of bins"):
         nodes.train_lightgbm(without, without, _vocabulary(), FUNNEL, LightGBMOptions(), seed=0)
 
@@ -199,8 +206,8 @@ TRAINERS = {
 
 
 @pytest.mark.parametrize("name", TRAINERS)
-def test_validation_with_one_class_of_a_step(name: str) -> None:
+def test_validation_with_one_class_of_a_step(name: str, as_examples: Callable) -> None:
     train, valid = _table(500, seed=1), _table(200, seed=2)
     valid = valid.set_column(valid.schema.get_field_index("click"), "click", [np.ones(200, np.int8)])
     with pytest.raises(InputError, match=r"'click'.*take the step out of funnel.steps, or .* out of MODELS"):
-        TRAINERS[name](ds.dataset(train), ds.dataset(valid), _vocabulary(), FUNNEL)
+        TRAINERS[name](as_examples(train), as_examples(valid), _vocabulary(), FUNNEL)

@@ -1,13 +1,12 @@
 """The reporting nodes on a small untrained model, and the wiring."""
 
 import warnings
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -19,6 +18,9 @@ from aitm_kedro.models.aitm import AITMOptions
 from aitm_kedro.models.tower import Tower
 from aitm_kedro.parameters import Evaluation, Funnel, Reporting
 from aitm_kedro.pipelines.reporting import create_pipeline, nodes
+from aitm_kedro.ragged import Ragged
+from aitm_kedro.training.batches import as_batch
+from aitm_kedro.training.checkpoint import to_weights
 from aitm_kedro.weights import Weights
 
 FIELDS = ("b", "a", "c")
@@ -26,8 +28,8 @@ ROWS = 900
 
 
 @pytest.fixture(scope="module", params=[1, 3])
-def run(request, tmp_path_factory):
-    """Funnel, weights, test examples as files, predictions, and the ids and labels behind them."""
+def run(request, as_examples):
+    """Funnel, weights, test examples, predictions, and the ids and labels behind them."""
     steps = ("click", "apply", "pay")[: request.param]
     funnel = Funnel(steps=steps, main_steps=steps[-2:])
     rng = np.random.default_rng(4)
@@ -36,8 +38,6 @@ def run(request, tmp_path_factory):
     columns = {"impression_id": np.arange(ROWS) * 3}
     columns |= {step: labels[:, t].astype(np.int8) for t, step in enumerate(steps)}
     columns |= {field: ids[:, FIELDS.index(field)] for field in sorted(FIELDS)}  # not in the model's order
-    path = tmp_path_factory.mktemp("run") / "test.parquet"
-    pq.write_table(pa.table(columns), path, row_group_size=200)
     torch.manual_seed(0)
     options = AITMOptions(tower=Tower(layers=(8, 4), dropout=(0.1, 0.1)))
     model = build_model("aitm", vocabulary_sizes=[5, 5, 5], steps=steps, options=options).eval()
@@ -49,7 +49,7 @@ def run(request, tmp_path_factory):
     predictions = pd.DataFrame({"impression_id": columns["impression_id"]})
     for t, step in enumerate(steps):
         predictions[step], predictions[f"{step}_raw"] = raw[:, t] / 2, raw[:, t]
-    return funnel, weights, ds.dataset(path), predictions, model, ids, labels
+    return funnel, weights, as_examples(pa.table(columns)), predictions, model, ids, labels
 
 
 def test_points_belong_to_rows_of_their_label(run):
@@ -87,6 +87,32 @@ def test_transfer_weights_of_whole_groups_are_those_of_the_model(run):
     nodes.draw_transfer_weights(table, funnel)
 
 
+@pytest.mark.parametrize("run", [3], indirect=True)
+def test_rows_are_inspected_with_their_lists(run):
+    """Whole groups, drawn in another order, are the test rows: each with its own list."""
+    funnel, _, examples, predictions, *_ = run
+    rng = np.random.default_rng(0)
+    offsets = np.concatenate([[0], rng.integers(1, 5, ROWS).cumsum()])
+    tags = Ragged(offsets, rng.integers(9, size=offsets[-1], dtype=np.int32), rng.random(offsets[-1], np.float32))
+    with_tags = replace(examples, fields=(*examples.fields, "tags"), lists={"tags": tags})
+    torch.manual_seed(0)
+    options, fields, sizes = AITMOptions(), ("b", "c", "tags"), (5, 5, 9)
+    model = build_model("aitm", vocabulary_sizes=sizes, steps=funnel.steps, options=options).eval()
+    for parameter in model.parameters():
+        parameter.data.normal_(std=0.3)
+    description = Description("aitm", options.model_dump(mode="json"), funnel.steps, fields, sizes)
+    weights = to_weights(model, description)
+    table = nodes.weigh_transfer(weights, with_tags, predictions, funnel, Reporting(transfer_rows=ROWS))
+    seen = model.inspect(as_batch(with_tags.of_fields(fields))).transfer_weight[:, 0].numpy()
+    first = table[table["later"] == funnel.steps[1]]
+    both = (examples.labels[:, 0] == 1) & (examples.labels[:, 1] == 1)
+    rows = first[(first["earlier_label"] == 1) & (first["later_label"] == 1)]
+    mean = (rows["weight_mean"] * rows["rows"]).sum() / both.sum()
+    assert mean == pytest.approx(seen[both].mean(), rel=1e-5)
+    points = nodes.project_representations(weights, with_tags, predictions, funnel, Reporting(tsne_rows=12))
+    assert np.isfinite(points[["x", "y"]]).all(axis=None)
+
+
 def test_reliability_holds_every_row_before_and_after_the_correction(run):
     funnel, _, examples, predictions, _, _, labels = run
     table = nodes.measure_reliability(examples, predictions, funnel, Evaluation(calibration_bins=5))
@@ -121,19 +147,16 @@ def test_wiring_warns_of_nothing():
         "params:funnel",
         "params:reporting",
         "sampling_report",
-        "test_examples@arrow",
+        "test_examples@arrays",
     }
     assert pipeline.outputs() == {"calibration", "funnel_figure", "learning_curves", "transfer_weights", "tsne"}
 
 
-def test_a_step_that_never_happens_in_test_is_drawn_as_such(run, tmp_path):
+def test_a_step_that_never_happens_in_test_is_drawn_as_such(run):
     funnel, weights, examples, predictions, *_ = run
-    table = examples.to_table()
-    never = pa.array(np.zeros(ROWS, np.int8))
-    pq.write_table(
-        table.set_column(table.schema.get_field_index(funnel.steps[-1]), funnel.steps[-1], never), tmp_path / "t"
-    )
-    examples = ds.dataset(tmp_path / "t")
+    labels = examples.labels.copy()
+    labels[:, -1] = 0
+    examples = replace(examples, labels=labels)
     points = nodes.project_representations(weights, examples, predictions, funnel, Reporting(tsne_rows=12))
     nodes.draw_tsne(points, funnel, Reporting(tsne_rows=12))
     assert funnel.steps[-1] not in set(points["step"])

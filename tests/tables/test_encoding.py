@@ -124,3 +124,27 @@ def test_statistics_are_those_of_the_examples(put, make_impressions, vocabulary,
     assert set(found["fields"]) == {5}
     assert set(found["vocabulary_rows"]) == {len(vocabulary)}
     assert set(found["tasks"]) == {4}
+
+
+@pytest.mark.parametrize("kind", ["int8", "int16", "int32", "int64", "uint32", "uint64"])
+def test_integers_are_looked_up_as_their_text(put, kind):
+    """The same ids as by text: "007" and "+7" are no 7, and what the type cannot hold stands in no row."""
+    values = ["7", "007", "+7", "12", "-3", "1000", "9999999999", "7.0", "x", "0"]
+    words = pd.DataFrame(
+        {"feature": "n", "kind": "categorical", "id": range(len(values) + 1), "value": [None, *values]}
+    ).assign(lower=np.nan, upper=np.nan, count=1)
+    held = [int(value) for value in (7, 12, 0, 5, -3, 1000, 9999999999)]
+    held = [value for value in held if np.iinfo(kind).min <= value <= np.iinfo(kind).max]
+    table = put(pd.DataFrame({"row": range(len(held)), "n": np.array(held, kind)}))
+    found = encode_features(table, words, names=["n"], carry=["row"]).order_by("row").to_pandas()
+    as_text = table.mutate(n=table["n"].cast("string"))
+    expected = encode_features(as_text, words, names=["n"], carry=["row"]).order_by("row").to_pandas()
+    assert found["n"].tolist() == expected["n"].tolist()
+    assert found["n"].tolist() == [1 + values.index(str(n)) if str(n) in values else 0 for n in held]
+
+
+def test_integers_with_nulls_are_looked_up(put):
+    words = pd.DataFrame({"feature": "n", "kind": "categorical", "id": [0, 1], "value": [None, "7"], "lower": 0.0})
+    table = put(pd.DataFrame({"row": range(3), "n": pd.array([7, None, 8], "Int64")}))
+    found = encode_features(table, words.assign(upper=0.0, count=1), names=["n"], carry=["row"])
+    assert found.order_by("row").to_pandas()["n"].tolist() == [1, 0, 0]

@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 import ibis
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -12,7 +13,7 @@ from ibis.config import Config
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 
-from aitm_kedro.parameters import Ingestion, Labels, Sampling, Split, VocabularyOptions
+from aitm_kedro.parameters import Ingestion, KnownCounts, Labels, ListFeature, Sampling, Split, VocabularyOptions
 from aitm_kedro.pipelines import ingestion, preparation
 
 
@@ -29,10 +30,12 @@ class _SparkOptions(Config):
 
 @pytest.fixture
 def parameters(funnel, features):
+    lists = (ListFeature(name="tags", weights="tag_weights"), ListFeature(name="shops"))
     return {
         "funnel": funnel,
-        "features": features,
+        "features": features.model_copy(update={"lists": lists}),
         "ingestion": Ingestion(),
+        "known_counts": KnownCounts(),
         "split": Split(),
         "labels": Labels(),
         "sampling": Sampling(positive_share=0.3),
@@ -46,6 +49,7 @@ def run_stages(con: Backend, log: pd.DataFrame, parameters: dict) -> dict[str, o
     raw = con.create_table(ibis.util.gen_name("raw"), pa.Table.from_pandas(log, preserve_index=False))
     catalog = DataCatalog({name: _Kept(copy_mode="assign") for name in pipeline.datasets()})
     catalog["raw_impressions"] = raw
+    catalog["source_report"] = {}
     for name, value in parameters.items():
         catalog[f"params:{name}"] = value
     SequentialRunner().run(pipeline, catalog)
@@ -53,7 +57,11 @@ def run_stages(con: Backend, log: pd.DataFrame, parameters: dict) -> dict[str, o
 
 
 def dirty(make_log) -> pd.DataFrame:
-    log = make_log(3000)
+    log, draw = make_log(3000), np.random.default_rng(9)
+    lengths = draw.integers(0, 4, len(log))
+    log["tags"] = [[f"t,{tag}" for tag in draw.integers(9, size=length)] if length < 3 else None for length in lengths]
+    log["tag_weights"] = [draw.random(length).tolist() if length < 3 else None for length in lengths]
+    log["shops"] = [draw.integers(9, size=length).tolist() for length in lengths]
     return pd.concat([log, log.iloc[:50], log.iloc[50:60].assign(spend=0.0)], ignore_index=True)
 
 
@@ -72,8 +80,8 @@ def test_threads_do_not_matter(tmp_path: Path, make_log, parameters):
     assert digests[0] == digests[1]
 
 
-def test_rows_are_accounted_for_from_end_to_end(con, make_log, parameters):
-    outputs = run_stages(con, dirty(make_log), parameters)
+def test_rows_are_accounted_for_from_end_to_end(con, make_log, parameters, features):
+    outputs = run_stages(con, dirty(make_log), parameters | {"features": features})
     rows = {name: table.count().execute() for name, table in outputs.items() if isinstance(table, ibis.Table)}
     assert rows["impressions"] == outputs["ingestion_report"]["rows_out"] == outputs["label_report"]["rows_in"]
     assert rows["impressions"] == rows["legal_impressions"] + rows["illegal_impressions"]

@@ -44,8 +44,14 @@ def reference_ingestion(log: pd.DataFrame, funnel: Funnel) -> dict[int, list[int
 @pytest.fixture
 def ingest(put, funnel, features):
     def run(frame, **overrides):
-        given = {"funnel": funnel, "features": features, "split": Split(), "ingestion": Ingestion(), **overrides}
-        impressions, oracle, report = ingest_impressions(put(frame), *given.values())
+        given = {
+            "source_report": {},
+            "funnel": funnel,
+            "features": features,
+            "split": Split(),
+            "ingestion": Ingestion(),
+        }
+        impressions, oracle, report = ingest_impressions(put(frame), *(given | overrides).values())
         return impressions.to_pandas(), oracle.to_pandas(), report
 
     return run
@@ -117,6 +123,11 @@ def test_report_accounts_for_every_row(ingest, make_log):
     assert report["rows_out"] == len(impressions) == impressions["impression_id"].nunique()
     assert report["rows_aside"]["exact_duplicates"] == 25
     assert report["rows_aside"]["other_duplicates"] == 10
+
+
+def test_report_has_what_the_source_says_of_itself(ingest, make_log):
+    _, _, report = ingest(make_log(300), source_report={"unreadable_lines": 3})
+    assert report["source"] == {"unreadable_lines": 3}
 
 
 def test_the_first_of_repeated_rows_is_kept(ingest, make_log):
@@ -222,7 +233,7 @@ def test_rename_and_only_named_columns(ingest, make_log):
 
 def test_nan_is_null(con, put, make_log, funnel, features):
     log = make_log(300)
-    table, _, _ = ingest_impressions(put(log), funnel, features, Split(), Ingestion())
+    table, _, _ = ingest_impressions(put(log), {}, funnel, features, Split(), Ingestion())
     assert int(table["spend"].isnan().fill_null(False).sum().execute()) == 0
     assert int(table["spend"].isnull().sum().execute()) > 0
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from aitm_kedro.errors import InputError
 from aitm_kedro.parameters import Features, VocabularyOptions
@@ -20,10 +21,11 @@ COLUMNS = ["feature", "kind", "id", "value", "lower", "upper", "count"]
 
 @pytest.fixture
 def learn(put, funnel, features):
-    def run(sample, train=None, features=features, **options):
+    def run(sample, train=None, valid=None, features=features, **options):
         table = put(sample)
         counted = table if train is None else put(train)
-        return build_vocabulary(table, counted, funnel, features, VocabularyOptions(**options)).to_pandas()
+        checked = counted if valid is None else put(valid)
+        return build_vocabulary(table, counted, checked, funnel, features, VocabularyOptions(**options)).to_pandas()
 
     return run
 
@@ -139,3 +141,48 @@ def test_bad_features_end_in_a_sentence(learn, make_impressions):
         learn(frame, features=Features(numeric=("spends",)))
     with pytest.raises(InputError, match="'click', which is a label"):
         learn(frame, features=Features(categorical=("click",)))
+
+
+@pytest.mark.parametrize(
+    ("given", "threshold", "counted"),
+    [
+        ({}, 10, "sample"),
+        ({"preset": "paper"}, 10, "sample"),
+        ({"preset": "released"}, 12, "train_and_valid"),
+        ({"preset": "released", "min_count": 3}, 3, "train_and_valid"),
+        ({"preset": "released", "count_on": "train"}, 12, "train"),
+        ({"min_count": 3, "count_on": "train_and_valid"}, 3, "train_and_valid"),
+    ],
+)
+def test_a_preset_says_what_is_not_said(given, threshold, counted):
+    options = VocabularyOptions(**given)
+    assert (options.threshold, options.counted) == (threshold, counted)
+
+
+def test_an_unknown_preset_is_refused():
+    with pytest.raises(ValidationError, match="Input should be 'paper' or 'released'"):
+        VocabularyOptions(preset="release")
+
+
+@pytest.mark.parametrize(("preset", "kept"), [("paper", ["ten", "eleven", "twelve"]), ("released", ["twelve"])])
+def test_presets_keep_what_occurs_often_enough(learn, preset, kept):
+    words = ["nine"] * 9 + ["ten"] * 10 + ["eleven"] * 11 + ["twelve"] * 12 + ["often"] * 50
+    frame = pd.DataFrame({"city": words, "impression_id": range(len(words))})
+    half = frame.iloc[::2]
+    found = learn(
+        sample=frame if preset == "paper" else half,
+        train=half,
+        valid=frame.iloc[1::2],
+        features=Features(categorical=("city",)),
+        preset=preset,
+    )
+    assert set(found["value"].dropna()) == {"often", *kept}
+    assert found["count"].sum() == len(frame)
+
+
+def test_counts_validation_beside_train(learn, make_impressions):
+    frame = make_impressions(3000)
+    train, valid = frame.iloc[:2000], frame.iloc[2000:]
+    found = learn(train.iloc[:500], train, valid, count_on="train_and_valid", min_count=30)
+    assert rows_of(found, "city", ["id", "value", "count"]) == reference_values(frame["city"], 30)
+    assert found.groupby("feature")["count"].sum().eq(3000).all()

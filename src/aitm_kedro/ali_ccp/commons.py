@@ -86,20 +86,18 @@ class _Collector:
     def __init__(self, path: Path) -> None:
         path.mkdir(parents=True)
         self._path = path
-        self._files = {"values": (path / "values").open("wb"), "weights": (path / "weights").open("wb")}
         self._lengths: list[tuple[int, np.ndarray]] = []
 
     def add(self, start: int, lists: Ragged) -> None:
         """Append the rows from ``start`` on."""
         assert lists.weights is not None
         self._lengths.append((start, lists.lengths))
-        lists.values.tofile(self._files["values"])
-        lists.weights.tofile(self._files["weights"])
+        for name, numbers in (("values", lists.values), ("weights", lists.weights)):
+            with (self._path / name).open("ab") as file:
+                file.write(numbers.data)  # `tofile` would not say why it cannot, such as a full disk
 
     def close(self, rows: int) -> Ragged:
         """All ``rows``; those that were not added are empty."""
-        for file in self._files.values():
-            file.close()
         lengths = np.zeros(rows, np.int64)
         for start, part in self._lengths:
             lengths[start : start + len(part)] = part

@@ -29,10 +29,15 @@ TEST_OFFSET = 10**12
 ENTRIES, ID, VALUE = b"\x01", b"\x02", b"\x03"
 """Separators of a feature text: entry x01 entry, each field x02 id x03 value."""
 
+LONGEST_ID = 18
+"""Digits of an id; a longer one may not fit an int64."""
+
 LARGEST_VALUE = 3.4e38
 """Of a feature; a float32 holds no larger one."""
 
-_ENTRY = rb"[^\x01\x02\x03]+\x02-?[0-9]{1,18}\x03(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
+# There is one way alone to match an entry. With two, a text with a mistake at its end would be tried 2^entries times.
+# A carriage return belongs to the end of a line or is a mistake: Arrow would break the line there.
+_ENTRY = rb"[^\x01\x02\x03\r]+\x02-?[0-9]{1,%d}\x03(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?" % LONGEST_ID
 
 REASONS = {
     "columns": "another number of columns",
@@ -105,7 +110,7 @@ SKELETON = Layout(
         Column("sample_id", "sample_id", re.compile(rb"[0-9]{1,12}")),
         Column("click", "label", re.compile(rb"[01]")),
         Column("purchase", "label", re.compile(rb"[01]")),
-        Column("common_feature_index", "common_feature_index", re.compile(rb".*", re.DOTALL)),
+        Column("common_feature_index", "common_feature_index", re.compile(rb"[^\r]*")),
         _COUNT,
         _FEATURES,
     ),
@@ -113,7 +118,7 @@ SKELETON = Layout(
 COMMON = Layout(
     name="common_features",
     columns=(
-        Column("common_feature_index", "common_feature_index", re.compile(rb".+", re.DOTALL)),
+        Column("common_feature_index", "common_feature_index", re.compile(rb"[^\r]+")),
         _COUNT,
         _FEATURES,
     ),

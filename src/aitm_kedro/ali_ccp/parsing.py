@@ -5,6 +5,7 @@ them at once. That is quick, but one bad line spoils the chunk; only then are th
 ones put aside, and the chunk is read again without them.
 """
 
+import codecs
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -14,12 +15,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from aitm_kedro.ali_ccp.layout import ENTRIES, ID, VALUE, Column, Layout
+from aitm_kedro.ali_ccp.layout import ENTRIES, ID, LARGEST_VALUE, LONGEST_ID, VALUE, Column, Layout
 from aitm_kedro.ragged import Ragged
 
 # n = lines of a chunk that can be read, m = their entries
 
 _AS_TABLE = bytes.maketrans(ENTRIES + ID + VALUE, b"\n,,")
+_NO_SEPARATORS = bytes(set(range(256)).difference(ENTRIES + ID + VALUE + b"\n"))
 _PLAIN = b"0123456789._\n" + ENTRIES + ID + VALUE
 """Bytes of usual feature texts; of others Arrow may read numbers that our patterns do not take, such as 0x1f."""
 
@@ -123,8 +125,10 @@ def _sift(data: bytes, layout: Layout) -> tuple[bytes, list[Unreadable]]:
 def _read_lines(data: bytes, layout: Layout, *, trusted: bool) -> dict[str, pa.Array]:
     """The columns of a chunk as they are, binary [n] each."""
     names = [column.name for column in layout.columns]
-    if not data or data.isspace():
+    if not data:
         return {name: pa.array([], pa.binary()) for name in names}
+    if not trusted and b"\r" in data and data.count(b"\r") != data.count(b"\r\n"):
+        raise _Doubt
     table = _read_csv(data, {name: pa.binary() for name in names})
     columns = {name: _in_one(table[name]) for name in names}
     if not trusted:
@@ -173,19 +177,20 @@ def _read_entries(features: pa.Array, *, trusted: bool) -> _Entries:
         nothing = np.empty(0, np.int64)
         return _Entries(counts, nothing, nothing.astype(np.int32), [], nothing, nothing.astype(np.float32))
     text = _in_one(pc.binary_join_element_wise(texts, b"\n", b"")).buffers()[2].to_pybytes()
-    if not trusted and text.translate(None, _PLAIN):
-        raise _Doubt
     counts[filled] = _count_entries(text)
+    if not trusted:
+        _check_entries(text)
     kinds = {"field": pa.dictionary(pa.int32(), pa.binary()), "id": pa.int64(), "value": pa.float32()}
     table = _read_csv(text.translate(_AS_TABLE), kinds)
     field = _in_one(table["field"])
-    if not np.isfinite(table["value"].to_numpy()).all():
+    fields = field.dictionary.to_pylist()
+    if not trusted and (b"" in fields or not (table["value"].to_numpy() <= LARGEST_VALUE).all()):
         raise _Doubt
     return _Entries(
         counts=counts,
         row=np.repeat(np.arange(len(features)), counts),
         code=field.indices.to_numpy(),
-        fields=[name.decode("latin-1") for name in field.dictionary.to_pylist()],
+        fields=[name.decode("latin-1") for name in fields],
         ids=table["id"].to_numpy(),
         values=table["value"].to_numpy(),
     )
@@ -197,8 +202,7 @@ def _count_entries(text: bytes) -> np.ndarray:
     Raises:
         _Doubt: the separators do not come in the order field 2 id 3 value 1 (or the end of the row).
     """
-    raw = np.frombuffer(text, np.uint8)
-    separators = raw[raw <= ord("\n")].reshape(-1)
+    separators = np.frombuffer(text.translate(None, _NO_SEPARATORS), np.uint8)
     if len(separators) % 3:
         raise _Doubt
     triples = separators.reshape(-1, 3)
@@ -208,6 +212,15 @@ def _count_entries(text: bytes) -> np.ndarray:
     if not (last | (triples[:, 2] == ENTRIES[0])).all():
         raise _Doubt
     return np.diff(np.flatnonzero(last), prepend=-1)
+
+
+def _check_entries(text: bytes) -> None:
+    """Raise _Doubt if Arrow may read entries, with separators in order, that our pattern does not take."""
+    if text.translate(None, _PLAIN):
+        raise _Doubt
+    separators = np.flatnonzero(np.frombuffer(text, np.uint8) <= ord("\n"))
+    if (separators[1::3] - separators[::3] > LONGEST_ID + 1).any():
+        raise _Doubt
 
 
 def _pick_single(entries: _Entries, wanted: Sequence[str]) -> tuple[dict[str, Single], int]:
@@ -246,6 +259,8 @@ def as_int(values: pa.Array) -> np.ndarray:
 
 def _read_csv(data: bytes, kinds: dict[str, pa.DataType]) -> pa.Table:
     """Columns separated by commas, without quotes or nulls; threads work on other chunks, not on this one."""
+    if data.startswith(codecs.BOM_UTF8):  # Arrow would pass over it, wherever in its file the chunk lies
+        data = b"\n" + data
     return pacsv.read_csv(
         pa.BufferReader(data),
         read_options=pacsv.ReadOptions(use_threads=False, column_names=list(kinds), block_size=max(len(data), 1)),

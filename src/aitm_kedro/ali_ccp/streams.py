@@ -1,11 +1,10 @@
 """The four files as streams of whole lines, plain or inside of the archives as downloaded."""
 
 import gzip
-import io
 import tarfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -53,14 +52,39 @@ class File:
         """The content, and the stream from the disk below it, which tells how far reading is.
 
         Raises:
-            InputError: the archive does not hold the file.
+            InputError: the archive does not hold the file, or is cut short or damaged.
         """
         with self.path.open("rb") as disk:
             if not self.in_archive:
                 yield disk, disk
                 return
-            with tarfile.open(fileobj=disk, mode="r|gz") as archive:
-                yield self._member(archive), disk
+            with gzip.open(disk) as unpacked, ExitStack() as stack:
+                with self._damage_in_words():
+                    archive = stack.enter_context(tarfile.open(fileobj=unpacked, mode="r|", bufsize=1 << 20))
+                    content = self._member(archive)
+                yield content, disk
+                if self.layout is SKELETON:  # read last: a checksum at the very end covers both files
+                    with self._damage_in_words():
+                        while unpacked.read(1 << 20):
+                            pass
+
+    def read(self, content: IO[bytes], size: int) -> bytes:
+        """The next bytes of the content.
+
+        Raises:
+            InputError: the archive is cut short or damaged.
+        """
+        with self._damage_in_words():
+            return content.read(size)
+
+    @contextmanager
+    def _damage_in_words(self) -> Iterator[None]:
+        try:
+            yield
+        except (EOFError, tarfile.TarError, gzip.BadGzipFile, zlib.error) as error:
+            raise InputError(
+                f"the archive '{self.path}' is cut short or damaged; download it again ({error})"
+            ) from error
 
     def _member(self, archive: tarfile.TarFile) -> IO[bytes]:
         seen = []
@@ -106,29 +130,17 @@ def read_chunks(file: File, content: IO[bytes], *, size: int) -> Iterator[bytes]
     """
     parts: list[bytes] = []
     empty = True
-    while block := _read(file, content, size):
+    while block := file.read(content, size):
         end = block.rfind(b"\n") + 1
         if not end:  # the middle of a line that is longer than a block
             parts.append(block)
             continue
         chunk = b"".join([*parts, block[:end]])
         parts = [block[end:]]
-        if not chunk.isspace():
-            empty = False
-            yield chunk
-    if rest := b"".join(parts).strip(b"\r\n"):
-        empty = False
+        empty = empty and chunk.isspace()
+        yield chunk  # blank or not: lines are numbered
+    if rest := b"".join(parts):
+        empty = empty and rest.isspace()
         yield rest
     if empty:
         raise InputError(f"{file.place} is empty; download it again")
-
-
-def _read(file: File, content: IO[bytes], size: int) -> bytes:
-    try:
-        return content.read(size)
-    except (EOFError, tarfile.ReadError, gzip.BadGzipFile, zlib.error, io.UnsupportedOperation) as error:
-        raise InputError(f"the archive {_cut(file)} ({error})") from error
-
-
-def _cut(file: File) -> str:
-    return f"'{file.path}' is cut short or damaged; download it again"

@@ -53,7 +53,7 @@ def one_hot(ids: np.ndarray, vocabulary_sizes: Sequence[int]) -> sparse.csr_matr
     starts = np.array([0, *accumulate(vocabulary_sizes)], np.int64)
     index = np.int32 if max(starts[-1], rows * fields) < 2**31 else np.int64
     columns = (ids + starts[:-1].astype(index)).ravel()
-    bounds = np.arange(0, rows * fields + 1, fields, dtype=index)
+    bounds = np.arange(rows + 1, dtype=index) * fields
     return sparse.csr_matrix((np.ones(rows * fields, np.float32), columns, bounds), shape=(rows, int(starts[-1])))
 
 

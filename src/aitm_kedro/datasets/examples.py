@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from kedro.io import DatasetError
 
 from aitm_kedro.datasets.tables import ArrowTable
 from aitm_kedro.examples import Examples, open_arrays, write_arrays
-from aitm_kedro.storage import ensure
+from aitm_kedro.storage import ensure, sweep
 
 
 class ExampleArrays(ArrowTable):
@@ -25,9 +26,13 @@ class ExampleArrays(ArrowTable):
         """
         path = Path(str(self._get_load_path()))
         table = self._open()
+        folder = path.with_name(f"{path.stem}.arrays")
         try:
-            folder = ensure(path.with_name(f"{path.stem}.arrays"), lambda part: write_arrays(table, part))
-        except OSError as error:
+            if self._version and not folder.exists():  # a run that was killed may never come back to its version
+                for version in path.parents[1].iterdir():
+                    sweep(version)
+            ensure(folder, lambda part: write_arrays(table, part))
+        except (OSError, pa.ArrowException) as error:
             raise DatasetError(f"'{path}' cannot be laid out as arrays beside it: {error}") from error
         examples: Examples = open_arrays(folder)
         return examples

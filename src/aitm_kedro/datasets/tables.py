@@ -23,7 +23,7 @@ class Table(Atomic, FileDataset):
 
     Loading is lazy: rows are read when a node's result is computed. Errors of the engine about a missing or broken
     file become sentences. A table that a node hands on as it was loaded is not computed again: it becomes a second name
-    of the same file (files are never changed, only replaced).
+    of the same file, if that file is a version (which is never changed).
     """
 
     def load(self) -> ir.Table:
@@ -37,7 +37,8 @@ class Table(Atomic, FileDataset):
             raise DatasetError(f"There is no file '{path}'. Put it there, or correct 'filepath' in the catalog.")
         try:
             table = super().load.__wrapped__(self)
-            remember(table, path)
+            if self._version:  # written by Table, and never changed; a file of the user's own may be written over
+                remember(table, path)
             return table
         except Exception as error:  # each engine has its own exceptions; all of them mean that it cannot be read
             raise DatasetError(

@@ -7,6 +7,7 @@ import pandas as pd
 from scipy.special import ndtri
 
 from aitm_kedro.evaluation.comparison import CEILING, REFERENCE, SUBJECT, YARDSTICK, order_models
+from aitm_kedro.evaluation.published import Published, tabulate_published
 
 # Metrics of probabilities: title, and whether more is better.
 _PROBABILITY_METRICS = {
@@ -56,6 +57,7 @@ def tabulate(
     tested_on: str,
     settings: Mapping[str, Mapping[str, Any]],
     notes: Sequence[str],
+    published: Published | None = None,
 ) -> str:
     """Write the comparison in Markdown.
 
@@ -68,6 +70,7 @@ def tabulate(
         tested_on: the rows that the numbers come from.
         settings: of ``comparison.Gathered``.
         notes: sentences on what is missing.
+        published: what others report for the same data, if anything.
     """
     steps = list(steps)
     main = [step for step in steps if step in main_steps]
@@ -86,6 +89,7 @@ def tabulate(
         _COST,
         _cost_table(summary),
         " ".join([_FAIRNESS, *_differences(settings)]),
+        *(tabulate_published(summary, published, steps=steps) if published else []),
         "## How it stands",
         "\n".join(f"- {sentence}" for sentence in [*verdicts(summary, steps=steps, main_steps=main), *notes]),
     ]

@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from aitm_kedro.models.embedding import Ids
 from aitm_kedro.models.factorisation import AFMTowers, DeepFMTowers, NFMTowers, layers_over
 from aitm_kedro.parameters import Parameters
 
@@ -53,7 +54,7 @@ class MLPTowers(nn.Module):
         super().__init__()
         self.mlp = layers_over(len(vocabulary_sizes) * dim, count=count, options=options, batch_norm=batch_norm)
 
-    def forward(self, ids: Tensor, vectors: Tensor) -> Tensor:
+    def forward(self, ids: Ids, vectors: Tensor) -> Tensor:
         """Run all towers."""
         result: Tensor = self.mlp(vectors.t())
         return result

@@ -94,6 +94,8 @@ def _verdict(source: str, checks: list[dict[str, Any]]) -> str:
     for check in checks:
         said = {True: "as published", False: "not as published", None: "not read"}[check["matches"]]
         logger.info("%s: %s, published %s: %s", check["what"], check["found"], check["expected"], said)
+    if all(check["matches"] is None for check in checks):
+        return f"none of the known counts of {source} is read"
     wrong = [check["what"] for check in checks if check["matches"] is False]
     if not wrong:
         sentence = f"all {sum(bool(check['matches']) for check in checks)} counts are those of {source} as published"

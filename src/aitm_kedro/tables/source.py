@@ -16,6 +16,9 @@ from aitm_kedro.tables.values import as_category, as_number, as_time, without_na
 
 LabelSource = Literal["columns", "times"]
 
+LARGEST_WEIGHT = 3.4e38
+"""Of a value in a list: about the largest number that float32, the type of weights among encoded examples, holds."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
@@ -108,7 +111,8 @@ def check_features(table: ir.Table, features: Features, funnel: Funnel) -> None:
     for name in features.numeric:
         kind = table[name].type()
         if not (kind.is_numeric() or kind.is_boolean() or kind.is_null()):
-            raise InputError(f"features.numeric names '{name}', which is {kind}; list it under features.categorical")
+            place = "lists" if kind.is_array() else "categorical"
+            raise InputError(f"features.numeric names '{name}', which is {kind}; list it under features.{place}")
     for name in features.categorical:
         kind = table[name].type()
         if kind.is_array():
@@ -234,21 +238,26 @@ def _check_values(raw: ir.Table, *, times: Sequence[str], labels: Sequence[str])
 
 
 def _check_weights(raw: ir.Table, features: Features) -> None:
-    """Check that weights are numbers from 0 on, and as many as there are values."""
+    """Check that weights are numbers from 0 on that float32 can hold, and as many as there are values."""
     for feature in features.lists:
         if feature.weights is None:
             continue
         values, weights = raw[feature.name], raw[feature.weights]
-        differ = values.length().fill_null(0) != weights.length().fill_null(0)
+        differ = _length(values) != _length(weights)
         each = raw.select(weight=weights.unnest())["weight"].cast("float64")
-        wrong = (each.isnull() | each.isnan() | each.isinf() | (each < 0)).fill_null(True)
+        wrong = (each.isnull() | each.isnan() | (each < 0) | (each > LARGEST_WEIGHT)).fill_null(True)
         for count, complaint in (
             (raw.filter(differ).count(), f"rows have another number of weights than of values of '{feature.name}'"),
-            (wrong.sum(), "of its weights are no numbers from 0 on"),
+            (wrong.sum(), f"of its weights are no numbers from 0 to {LARGEST_WEIGHT:g}"),
         ):
             found = count.to_pyarrow().as_py()
             if found:
                 raise InputError(f"column '{feature.weights}' is wrong: {found} {complaint}; mend it")
+
+
+def _length(lists: ir.ArrayColumn) -> ir.IntegerValue:
+    """Number of values; 0 for null, of which some engines say that it is null and others that it is -1."""
+    return ibis.greatest(lists.length().fill_null(0), 0)
 
 
 def _scan(raw: ir.Table, *, times: Sequence[str], labels: Sequence[str]) -> dict[str, Any]:

@@ -71,7 +71,10 @@ def _count_known(table: ir.Table, features: Features) -> tuple[int, Mapping[str,
         **{feature.name: (table[feature.name].length() > 0).fill_null(False) for feature in features.lists},
     }
     counts = table.aggregate(
-        [table.count().name("rows"), *(known.sum().name(f"known_{name}") for name, known in present.items())]
+        [
+            table.count().name("rows"),
+            *(table.count(where=known).name(f"known_{name}") for name, known in present.items()),
+        ]
     )
     first = counts.to_pandas().iloc[0]
     known = {name: int(first[f"known_{name}"]) for name in present}

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from aitm_kedro import figures
 from aitm_kedro.evaluation import comparison as board
 from aitm_kedro.evaluation import scoreboard
-from aitm_kedro.parameters import Evaluation, Funnel
+from aitm_kedro.evaluation.published import Published
+from aitm_kedro.parameters import Evaluation, Funnel, KnownCounts
 
 logger = logging.getLogger(__name__)
 
@@ -42,9 +43,17 @@ def summarise_models(
 
 
 def tabulate_comparison(
-    summary: pd.DataFrame, comparison: pd.DataFrame, notes: Mapping[str, Any], funnel: Funnel, evaluation: Evaluation
+    summary: pd.DataFrame,
+    comparison: pd.DataFrame,
+    notes: Mapping[str, Any],
+    counts_report: Mapping[str, Any],
+    funnel: Funnel,
+    evaluation: Evaluation,
+    known: KnownCounts,
 ) -> str:
-    """Write the comparison as Markdown: the paper's Table 2."""
+    """Write the comparison as Markdown: the paper's Table 2, and what others report for a published data set."""
+    results = [result.model_dump() for result in known.results]
+    verdict = str(counts_report.get("verdict", "not checked"))
     return scoreboard.tabulate(
         summary,
         comparison,
@@ -54,6 +63,7 @@ def tabulate_comparison(
         tested_on=scoreboard.describe_test(comparison, steps=funnel.steps),
         settings=notes["settings"],
         notes=notes["notes"],
+        published=Published(known.source, verdict, results) if known.source and results else None,
     )
 
 

@@ -37,7 +37,15 @@ def create_pipeline(*, models: Sequence[str], seeds: Sequence[int]) -> Pipeline:
             ),
             Node(
                 tabulate_comparison,
-                ["comparison_summary", "comparison", "comparison_notes", "params:funnel", "params:evaluation"],
+                [
+                    "comparison_summary",
+                    "comparison",
+                    "comparison_notes",
+                    "counts_report",
+                    "params:funnel",
+                    "params:evaluation",
+                    "params:known_counts",
+                ],
                 "comparison_table",
                 name="tabulate_comparison",
             ),

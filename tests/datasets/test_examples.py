@@ -1,0 +1,99 @@
+"""Encoded examples laid out beside their Parquet file, once."""
+
+import fcntl
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from kedro.io import DatasetError, Version
+
+from aitm_kedro.datasets import ExampleArrays
+
+VERSION = "2024-01-01T00.00.00.000Z"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A version of train_examples."""
+    path = tmp_path / "train_examples.parquet" / VERSION / "train_examples.parquet"
+    path.parent.mkdir(parents=True)
+    columns = {
+        "impression_id": pa.array(range(1000)),
+        "click": pa.array(np.arange(1000) % 2, pa.int8()),
+        "city": pa.array(np.random.default_rng(0).permutation(1000), pa.int32()),
+        "tags": pa.array([[row, row + 1] for row in range(1000)], pa.list_(pa.int32())),
+    }
+    pq.write_table(pa.table(columns), path, row_group_size=100)
+    return path
+
+
+@pytest.fixture
+def dataset(file: Path) -> ExampleArrays:
+    return ExampleArrays(filepath=str(file.parents[1]), version=Version(None, None))
+
+
+def test_the_first_load_lays_out_and_later_ones_do_not(dataset: ExampleArrays, file: Path) -> None:
+    first = dataset.load()
+    arrays = file.parent / "train_examples.arrays"
+    moments = {path.name: path.stat().st_mtime_ns for path in (arrays, *arrays.iterdir())}
+    again = dataset.load()
+    assert {path.name: path.stat().st_mtime_ns for path in (arrays, *arrays.iterdir())} == moments
+    assert first.fingerprint() == again.fingerprint()
+    assert isinstance(again.ids, np.memmap)
+    np.testing.assert_array_equal(again.ids[:, 0], pq.read_table(file)["city"])
+    assert again.lists["tags"].values[:4].tolist() == [0, 1, 1, 2]
+
+
+def test_what_a_killed_run_left_is_removed(dataset: ExampleArrays, file: Path) -> None:
+    left = file.parent / ".train_examples.arrays.part"
+    left.mkdir()
+    (left / "ids.npy").write_bytes(b"half")
+    assert len(dataset.load()) == 1000
+    assert not left.exists()
+    assert sorted(path.name for path in file.parent.glob("[!.]*")) == [
+        "train_examples.arrays",
+        "train_examples.parquet",
+    ]
+
+
+def test_what_a_killed_run_left_in_another_version_is_removed_unless_somebody_writes_there(
+    dataset: ExampleArrays, file: Path
+) -> None:
+    left, living = (
+        file.parents[1] / version / ".train_examples.arrays.part" for version in ("2023-01-01", "2023-01-02")
+    )
+    for folder in (left, living):
+        folder.mkdir(parents=True)
+    with (living.parent / ".writing").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        dataset.load()
+    assert not left.exists()
+    assert living.exists()
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:-20], lambda b: b[:100] + b"\xff" * 500 + b[600:], lambda b: b""])
+def test_a_damaged_file_is_said_in_a_sentence_and_leaves_nothing(dataset: ExampleArrays, file: Path, damage) -> None:
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(DatasetError, match=r"train_examples.parquet' cannot be (read as Parquet|laid out as arrays)"):
+        dataset.load()
+    assert [path.name for path in file.parent.iterdir() if path.name != ".writing"] == [file.name]
+
+
+def test_a_folder_that_cannot_be_written_is_said_in_a_sentence(
+    dataset: ExampleArrays, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("aitm_kedro.datasets.examples.write_arrays", refuse)
+    with pytest.raises(DatasetError, match=r"cannot be laid out as arrays beside it: .*No space left"):
+        dataset.load()
+
+
+def test_it_only_loads(dataset: ExampleArrays) -> None:
+    with pytest.raises(DatasetError, match="only loads"):
+        dataset.save(dataset.load())
+    assert dataset.exists()
+    assert dataset.preview(nrows=1)["columns"] == ["impression_id", "click", "city", "tags"]

@@ -1,0 +1,118 @@
+"""Tables that a node hands on as they were loaded are second names of the same file."""
+
+from pathlib import Path
+
+import ibis
+import pandas as pd
+import pytest
+from kedro.io import Version
+
+from aitm_kedro.datasets import Table
+from aitm_kedro.datasets.sources import MadeOnce
+
+CONNECTION = {"backend": "duckdb", "database": ":memory:"}
+FIRST = "2024-01-01T00.00.00.000Z"
+
+
+class Squares(MadeOnce):
+    """A source in a few rows."""
+
+    def __init__(self, *, filepath: str, metadata=None) -> None:
+        self._path = Path(filepath)
+        self._use(CONNECTION)
+
+    @property
+    def path(self) -> Path:
+        return self._path
+
+    def _make(self) -> None:
+        if not self.path.exists():
+            pd.DataFrame({"impression_id": range(9), "square": [n * n for n in range(9)]}).to_parquet(self.path)
+
+    def _describe(self):
+        return {"filepath": str(self._path)}
+
+
+@pytest.fixture
+def make(tmp_path: Path):
+    def table(name: str, **options) -> Table:
+        return Table(filepath=str(tmp_path / name), connection=CONNECTION, version=Version(None, FIRST), **options)
+
+    return table
+
+
+def file_of(dataset: Table) -> Path:
+    return Path(str(dataset._get_load_path()))
+
+
+@pytest.fixture
+def saved(make) -> Table:
+    dataset = make("impressions.parquet")
+    dataset.save(ibis.memtable(pd.DataFrame({"impression_id": range(100), "click": [0, 1] * 50})))
+    return dataset
+
+
+def same_file(one: Table, other: Table) -> bool:
+    return file_of(one).stat().st_ino == file_of(other).stat().st_ino
+
+
+def test_an_unchanged_table_is_a_second_name(saved, make):
+    target, third = make("legal.parquet"), make("train.parquet")
+    target.save(saved.load())
+    third.save(target.load())
+    assert same_file(saved, target)
+    assert same_file(saved, third)
+    assert not list(file_of(target).parent.glob(".*"))
+    file_of(saved).unlink()
+    assert target.load().count().execute() == 100
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda table: table.filter(table["click"] == 1),
+        lambda table: table.select("click", "impression_id"),
+        lambda table: table.mutate(click=table["click"] + 1),
+        lambda table: table.limit(10),
+    ],
+)
+def test_a_changed_table_is_computed(saved, make, change):
+    table = saved.load()
+    target = make("legal.parquet")
+    target.save(change(table))
+    assert not same_file(saved, target)
+    pd.testing.assert_frame_equal(target.load().to_pandas(), change(table).to_pandas())
+
+
+def test_another_format_is_written(saved, make):
+    target = make("legal.csv", file_format="csv")
+    target.save(saved.load())
+    assert not same_file(saved, target)
+    assert file_of(target).read_text().startswith("impression_id")
+
+
+def test_a_file_system_without_second_names_gets_a_copy(saved, make, monkeypatch):
+    def refuse(*_):
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr("aitm_kedro.datasets.tables.os.link", refuse)
+    target = make("legal.parquet")
+    target.save(saved.load())
+    assert not same_file(saved, target)
+    assert target.load().count().execute() == 100
+
+
+def test_a_table_of_ones_own_is_copied_for_it_may_be_written_over(tmp_path, make):
+    path = tmp_path / "mine.parquet"
+    pd.DataFrame({"impression_id": range(5)}).to_parquet(path)
+    target = make("impressions.parquet")
+    target.save(Table(filepath=str(path), connection=CONNECTION).load())
+    pd.DataFrame({"impression_id": range(7)}).to_parquet(path)
+    assert target.load().count().execute() == 5
+
+
+def test_a_source_that_is_made_once_is_a_second_name(tmp_path, make):
+    source = Squares(filepath=str(tmp_path / "squares.parquet"))
+    target = make("impressions.parquet")
+    target.save(source.load())
+    assert source.path.stat().st_ino == file_of(target).stat().st_ino
