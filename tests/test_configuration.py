@@ -50,7 +50,7 @@ def test_the_written_parameters_are_the_defaults_of_the_code():
 
 def test_every_key_but_those_of_the_log_is_written_and_has_a_default():
     written = loader("base")["parameters"]
-    assert {"ali_ccp", "known_counts"} <= set(written) == set(TOP_LEVEL)
+    assert {"ali_ccp", "published"} <= set(written) == set(TOP_LEVEL)
 
 
 def test_the_catalog_reads_parameters_as_the_stages_see_them():

@@ -19,11 +19,11 @@ __all__ = [
     "Features",
     "Funnel",
     "Ingestion",
-    "KnownCounts",
-    "KnownResult",
     "Labels",
     "ListFeature",
     "Parameters",
+    "Published",
+    "PublishedResult",
     "Reporting",
     "Sampling",
     "Split",
@@ -189,7 +189,7 @@ class SplitCounts(Parameters):
     positives: dict[str, int] = Field(default_factory=dict, description="step -> legal rows in which it happened")
 
 
-class KnownResult(Parameters):
+class PublishedResult(Parameters):
     """AUCs on test that somebody reports."""
 
     by: str
@@ -197,7 +197,7 @@ class KnownResult(Parameters):
     auc: dict[str, float] = Field(description="step -> AUC, end to end from the impression")
 
 
-class KnownCounts(Parameters):
+class Published(Parameters):
     """What a published data set must hold, which the run checks, and what others reached on it."""
 
     source: str | None = Field(None, description="name of the data set; null: nothing is known")
@@ -205,7 +205,7 @@ class KnownCounts(Parameters):
     vocabulary: dict[str, int] = Field(
         default_factory=dict, description="ids of each feature, id 0 included, under vocabulary.preset 'released'"
     )
-    results: tuple[KnownResult, ...] = Field((), description="beside which the comparison puts those of the run")
+    results: tuple[PublishedResult, ...] = Field((), description="beside which the comparison puts those of the run")
 
 
 class AliCCPFiles(Parameters):

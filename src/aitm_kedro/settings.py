@@ -17,6 +17,7 @@ from kedro.config import OmegaConfigLoader
 from omegaconf import OmegaConf
 
 from aitm_kedro.configuration import TOP_LEVEL
+from aitm_kedro.errors import InputError
 from aitm_kedro.hooks import ProjectHooks
 from aitm_kedro.models import NETWORKS
 
@@ -44,9 +45,17 @@ class EnvironmentConfigLoader(OmegaConfigLoader):
 
     def _parameter(self, name: str) -> Any:
         """A parameter as the stages see it: what is not written has its default."""
-        key = name.partition(".")[0]
-        value = TOP_LEVEL[key].model_validate(self._parameters.get(key) or {}).model_dump(mode="json")
-        return OmegaConf.select(OmegaConf.create({key: value}), name)
+        key, *inside = name.split(".")
+        wanted = TOP_LEVEL.get(key)
+        value = {} if wanted is None else wanted.model_validate(self._parameters.get(key) or {}).model_dump(mode="json")
+        for part in inside:
+            if not isinstance(value, dict) or part not in value:
+                wanted = None
+                break
+            value = value[part]
+        if wanted is None:
+            raise InputError(f"the catalog refers to the parameter '{name}', which does not exist")
+        return value
 
     @cached_property
     def _parameters(self) -> Any:

@@ -15,7 +15,7 @@ from aitm_kedro.evaluation.comparison import gather, summarise
 from aitm_kedro.evaluation.scoreboard import tabulate, verdicts
 from aitm_kedro.evaluation.scores import SCORES, tidy_scores
 from aitm_kedro.evaluation.significance import place_rows
-from aitm_kedro.parameters import Evaluation, Funnel, KnownCounts
+from aitm_kedro.parameters import Evaluation, Funnel, Published
 from aitm_kedro.pipelines.comparison import create_pipeline
 
 STEPS = ("click", "buy")
@@ -83,7 +83,7 @@ def placements(seed=0, *, noise=1.0):
     return place_rows(LABELS.astype(np.uint8), predicted, steps=STEPS)
 
 
-def table_of(gathered, placed=None):
+def table_of(gathered, placed=None, published=None):
     summary = summarise(gathered.comparison, placed or {}, steps=STEPS)
     return tabulate(
         summary,
@@ -94,6 +94,8 @@ def table_of(gathered, placed=None):
         tested_on="99 rows",
         settings=gathered.settings,
         notes=gathered.notes,
+        published=published or Published(),
+        verdict="all 3 counts are those of Shop as published",
     )
 
 
@@ -333,7 +335,15 @@ class TestTable:
         summary = summarise(gathered.comparison, {}, steps=STEPS)
         first, second = (
             tabulate(
-                *tables, steps=STEPS, main_steps=("buy",), confidence=0.95, tested_on="99 rows", settings={}, notes=[]
+                *tables,
+                steps=STEPS,
+                main_steps=("buy",),
+                confidence=0.95,
+                tested_on="99 rows",
+                settings={},
+                notes=[],
+                published=Published(),
+                verdict="",
             )
             for tables in (
                 (summary, gathered.comparison),
@@ -342,6 +352,27 @@ class TestTable:
         )
         assert first == second
         assert "nan" not in first
+
+
+class TestPublished:
+    KNOWN = Published(
+        source="Shop",
+        results=[
+            {"by": "the paper", "model": "aitm", "auc": {"buy": 0.6525}},
+            {"by": "a port", "model": "dbmtl", "auc": {"click": 0.6, "buy": 0.65}},
+        ],
+    )
+
+    def test_what_others_report_stands_beside_the_own_model_of_the_same_name(self):
+        text = table_of(board(aitm=[0.8, 0.82], lightgbm=[0.7, 0.7]), published=self.KNOWN)
+        part = part_of(text, "As others report it")
+        assert "all 3 counts are those of Shop as published" in part
+        assert "| reported by | model | click | this run | buy | this run |" in part
+        assert row_of(part, "the paper") == "| the paper | aitm |  | 0.7100 | 0.6525 | 0.8100 |"
+        assert row_of(part, "a port") == "| a port | dbmtl | 0.6000 |  | 0.6500 |  |"
+
+    def test_nothing_stands_there_where_nothing_is_reported(self):
+        assert "As others report it" not in table_of(board(aitm=[0.8], lightgbm=[0.7]))
 
 
 class TestVerdicts:
@@ -382,7 +413,7 @@ def test_pipeline_reads_every_run_without_a_warning_and_draws():
         "params:funnel": Funnel(steps=STEPS, main_steps=("buy",), segment="region"),
         "params:evaluation": Evaluation(),
         "counts_report": {},
-        "params:known_counts": KnownCounts(),
+        "params:published": Published(),
     }
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -13,7 +13,7 @@ from ibis.config import Config
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 
-from aitm_kedro.parameters import Ingestion, KnownCounts, Labels, ListFeature, Sampling, Split, VocabularyOptions
+from aitm_kedro.parameters import Ingestion, Labels, ListFeature, Published, Sampling, Split, VocabularyOptions
 from aitm_kedro.pipelines import ingestion, preparation
 
 
@@ -35,7 +35,7 @@ def parameters(funnel, features):
         "funnel": funnel,
         "features": features.model_copy(update={"lists": lists}),
         "ingestion": Ingestion(),
-        "known_counts": KnownCounts(),
+        "published": Published(),
         "split": Split(),
         "labels": Labels(),
         "sampling": Sampling(positive_share=0.3),

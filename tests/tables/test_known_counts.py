@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from aitm_kedro.errors import InputError
-from aitm_kedro.parameters import Features, Funnel, KnownCounts, Split, SplitCounts, VocabularyOptions
+from aitm_kedro.parameters import Features, Funnel, Published, Split, SplitCounts, VocabularyOptions
 from aitm_kedro.pipelines.preparation.nodes import check_known_counts
 from aitm_kedro.tables.vocabulary import learn_vocabulary
 
@@ -28,7 +28,7 @@ def impressions():
 
 def known(*, rows=40, vocabulary=None, **train):
     counts = {"rows": rows, "illegal": 1, "positives": {"click": 5, "purchase": 2}} | train
-    return KnownCounts(
+    return Published(
         source="Ali-CCP",
         splits={"train": SplitCounts(**counts), "test": SplitCounts(rows=10, illegal_at_least=2)},
         vocabulary={"101": 3, "205": 2} if vocabulary is None else vocabulary,
@@ -87,7 +87,7 @@ def test_other_data_are_not_the_original_and_their_vocabulary_is_not_looked_at(c
 
 
 def test_a_bound_that_holds_does_not_make_data_the_original(check):
-    counts = KnownCounts(
+    counts = Published(
         source="Ali-CCP", splits={"train": SplitCounts(rows=1), "test": SplitCounts(rows=2, illegal_at_least=1)}
     )
     report = check(counts)
@@ -97,8 +97,8 @@ def test_a_bound_that_holds_does_not_make_data_the_original(check):
 
 def test_nothing_is_known_of_other_sources(check, impressions):
     nothing = {"source": None, "verdict": "no counts are known for this source", "checks": []}
-    assert check(KnownCounts()) == nothing
-    assert check(KnownCounts(), frame=impressions.drop(columns="split"), split=Split()) == nothing
+    assert check(Published()) == nothing
+    assert check(Published(), frame=impressions.drop(columns="split"), split=Split()) == nothing
 
 
 def test_a_field_or_a_step_that_is_not_read_is_no_mismatch(check, caplog):
@@ -111,9 +111,9 @@ def test_a_field_or_a_step_that_is_not_read_is_no_mismatch(check, caplog):
 
 
 def test_if_nothing_that_is_known_is_read_that_is_said(check):
-    counts = KnownCounts(source="Ali-CCP", splits={"train": SplitCounts(positives={"favourite": 9})})
+    counts = Published(source="Ali-CCP", splits={"train": SplitCounts(positives={"favourite": 9})})
     assert check(counts)["verdict"] == "none of the known counts of Ali-CCP is read"
-    assert check(KnownCounts(source="Ali-CCP"))["verdict"] == "none of the known counts of Ali-CCP is read"
+    assert check(Published(source="Ali-CCP"))["verdict"] == "none of the known counts of Ali-CCP is read"
 
 
 def test_vocabularies_have_the_size_of_the_released_rule_whatever_the_run_has(check, put, impressions):

@@ -1,33 +1,26 @@
 """What others report for the same data, beside one's own run."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
 
 import pandas as pd
 
-
-class Published(NamedTuple):
-    """Results that others report, and whether the data of this run are the same.
-
-    Attributes:
-        source: name of the data set.
-        verdict: a sentence on whether these are its original files.
-        results: {"by": who, "model": name, "auc": {step: AUC}}.
-    """
-
-    source: str
-    verdict: str
-    results: Sequence[dict[str, Any]]
+from aitm_kedro.parameters import Published
 
 
-def tabulate_published(summary: pd.DataFrame, published: Published, *, steps: Sequence[str]) -> list[str]:
+def tabulate_published(summary: pd.DataFrame, published: Published, *, verdict: str, steps: Sequence[str]) -> list[str]:
     """Paragraphs in Markdown: the reported AUC of each step, and that of this run's model of the same name.
 
     Args:
         summary: of ``comparison.summarise``.
         published: what is reported.
+        verdict: whether this run's data are the original.
         steps: names in funnel order.
+
+    Returns:
+        The paragraphs; none if nothing is reported.
     """
+    if not published.results:
+        return []
     own = dict(zip(zip(summary["model"], summary["step"], strict=True), summary["auc"], strict=True))
     heads = [cell for step in steps for cell in (step, "this run")]
     lines = [
@@ -35,13 +28,13 @@ def tabulate_published(summary: pd.DataFrame, published: Published, *, steps: Se
         "| " + " | ".join(["---", "---", *["---:"] * len(heads)]) + " |",
     ]
     for result in published.results:
-        cells = [result["by"], result["model"]]
+        cells = [result.by, result.model]
         for step in steps:
-            cells += [_shown(result["auc"].get(step)), _shown(own.get((result["model"], step)))]
+            cells += [_shown(result.auc.get(step)), _shown(own.get((result.model, step)))]
         lines.append("| " + " | ".join(cells) + " |")
     words = (
         f"AUC on the test split of {published.source} as others report it, and of this run's model of the same name. "
-        f"Of this run's data: {published.verdict}."
+        f"Of this run's data: {verdict}."
     )
     return ["## As others report it", words, "\n".join(lines)]
 

@@ -7,7 +7,8 @@ import pandas as pd
 from scipy.special import ndtri
 
 from aitm_kedro.evaluation.comparison import CEILING, REFERENCE, SUBJECT, YARDSTICK, order_models
-from aitm_kedro.evaluation.published import Published, tabulate_published
+from aitm_kedro.evaluation.published import tabulate_published
+from aitm_kedro.parameters import Published
 
 # Metrics of probabilities: title, and whether more is better.
 _PROBABILITY_METRICS = {
@@ -57,7 +58,8 @@ def tabulate(
     tested_on: str,
     settings: Mapping[str, Mapping[str, Any]],
     notes: Sequence[str],
-    published: Published | None = None,
+    published: Published,
+    verdict: str,
 ) -> str:
     """Write the comparison in Markdown.
 
@@ -70,7 +72,8 @@ def tabulate(
         tested_on: the rows that the numbers come from.
         settings: of ``comparison.Gathered``.
         notes: sentences on what is missing.
-        published: what others report for the same data, if anything.
+        published: what others report for the same data.
+        verdict: whether these are the same data.
     """
     steps = list(steps)
     main = [step for step in steps if step in main_steps]
@@ -89,7 +92,7 @@ def tabulate(
         _COST,
         _cost_table(summary),
         " ".join([_FAIRNESS, *_differences(settings)]),
-        *(tabulate_published(summary, published, steps=steps) if published else []),
+        *tabulate_published(summary, published, verdict=verdict, steps=steps),
         "## How it stands",
         "\n".join(f"- {sentence}" for sentence in [*verdicts(summary, steps=steps, main_steps=main), *notes]),
     ]

@@ -7,7 +7,7 @@ import ibis.expr.types as ir
 
 from aitm_kedro.errors import InputError
 from aitm_kedro.funnel import Funnel
-from aitm_kedro.parameters import Features, KnownCounts, Split, VocabularyOptions
+from aitm_kedro.parameters import Features, Published, Split, VocabularyOptions
 from aitm_kedro.tables.legality import reason
 from aitm_kedro.tables.vocabulary import count_ids
 
@@ -17,7 +17,7 @@ RELEASED = VocabularyOptions(preset="released")
 
 
 def compare_counts(
-    impressions: ir.Table, *, funnel: Funnel, features: Features, split: Split, known: KnownCounts
+    impressions: ir.Table, *, funnel: Funnel, features: Features, split: Split, published: Published
 ) -> dict[str, Any]:
     """Compare rows, illegal rows, positives and vocabulary sizes with those that are known.
 
@@ -30,21 +30,21 @@ def compare_counts(
     Raises:
         InputError: counts are known by split, but the source does not say which row is of which.
     """
-    if known.source is None:
+    if published.source is None:
         return {"source": None, "verdict": "no counts are known for this source", "checks": []}
     if split.column is None or split.column not in impressions.columns:
         raise InputError(
-            f"known_counts has counts of the splits {list(known.splits)}, but split.column is {split.column!r}; name "
-            "the column that says train or test, or set known_counts.source to null"
+            f"published has counts of the splits {list(published.splits)}, but split.column is {split.column!r}; name "
+            "the column that says train or test, or set published.source to null"
         )
-    checks = _compare_splits(impressions, funnel, split.column, known)
+    checks = _compare_splits(impressions, funnel, split.column, published)
     if _is_source(checks):
         train = impressions.filter(impressions[split.column].cast("string") == "train")
-        checks += _compare_vocabulary(train.filter(reason(train, funnel).isnull()), features, known)
-    return {"source": known.source, "verdict": _verdict(known.source, checks), "checks": checks}
+        checks += _compare_vocabulary(train.filter(reason(train, funnel).isnull()), features, published)
+    return {"source": published.source, "verdict": _verdict(published.source, checks), "checks": checks}
 
 
-def _compare_splits(impressions: ir.Table, funnel: Funnel, column: str, known: KnownCounts) -> list[dict[str, Any]]:
+def _compare_splits(impressions: ir.Table, funnel: Funnel, column: str, published: Published) -> list[dict[str, Any]]:
     legal = reason(impressions, funnel).isnull()
     counts = impressions.group_by(part=impressions[column].cast("string")).agg(
         rows=impressions.count(),
@@ -53,7 +53,7 @@ def _compare_splits(impressions: ir.Table, funnel: Funnel, column: str, known: K
     )
     found = counts.to_pandas().set_index("part").fillna(0).astype("int64")
     checks = []
-    for part, expected in known.splits.items():
+    for part, expected in published.splits.items():
         row = found.loc[part] if part in found.index else dict.fromkeys(found.columns, 0)
         if expected.rows is not None:
             checks.append(_check(f"rows of {part}", expected.rows, int(row["rows"])))
@@ -68,14 +68,14 @@ def _compare_splits(impressions: ir.Table, funnel: Funnel, column: str, known: K
     return checks
 
 
-def _compare_vocabulary(train: ir.Table, features: Features, known: KnownCounts) -> list[dict[str, Any]]:
+def _compare_vocabulary(train: ir.Table, features: Features, published: Published) -> list[dict[str, Any]]:
     return [
         _check(
             f"ids of {name}",
             expected,
             count_ids(train, name, min_count=RELEASED.threshold) if name in features.categorical else None,
         )
-        for name, expected in known.vocabulary.items()
+        for name, expected in published.vocabulary.items()
     ]
 
 

@@ -10,8 +10,7 @@ from matplotlib.figure import Figure
 from aitm_kedro import figures
 from aitm_kedro.evaluation import comparison as board
 from aitm_kedro.evaluation import scoreboard
-from aitm_kedro.evaluation.published import Published
-from aitm_kedro.parameters import Evaluation, Funnel, KnownCounts
+from aitm_kedro.parameters import Evaluation, Funnel, Published
 
 logger = logging.getLogger(__name__)
 
@@ -49,11 +48,9 @@ def tabulate_comparison(
     counts_report: Mapping[str, Any],
     funnel: Funnel,
     evaluation: Evaluation,
-    known: KnownCounts,
+    published: Published,
 ) -> str:
     """Write the comparison as Markdown: the paper's Table 2, and what others report for a published data set."""
-    results = [result.model_dump() for result in known.results]
-    verdict = str(counts_report.get("verdict", "not checked"))
     return scoreboard.tabulate(
         summary,
         comparison,
@@ -63,7 +60,8 @@ def tabulate_comparison(
         tested_on=scoreboard.describe_test(comparison, steps=funnel.steps),
         settings=notes["settings"],
         notes=notes["notes"],
-        published=Published(known.source, verdict, results) if known.source and results else None,
+        published=published,
+        verdict=str(counts_report.get("verdict", "not checked")),
     )
 
 

@@ -44,7 +44,7 @@ def create_pipeline(*, models: Sequence[str], seeds: Sequence[int]) -> Pipeline:
                     "counts_report",
                     "params:funnel",
                     "params:evaluation",
-                    "params:known_counts",
+                    "params:published",
                 ],
                 "comparison_table",
                 name="tabulate_comparison",

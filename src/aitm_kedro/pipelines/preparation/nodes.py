@@ -7,7 +7,7 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from aitm_kedro.funnel import Funnel
-from aitm_kedro.parameters import Features, KnownCounts, Labels, Sampling, Split, VocabularyOptions
+from aitm_kedro.parameters import Features, Labels, Published, Sampling, Split, VocabularyOptions
 from aitm_kedro.tables import encoding, known_counts, legality, sampling, splitting, statistics, vocabulary
 from aitm_kedro.tables.source import check_features
 
@@ -27,10 +27,10 @@ def check_labels(impressions: ir.Table, funnel: Funnel, labels: Labels) -> tuple
 
 
 def check_known_counts(
-    impressions: ir.Table, funnel: Funnel, features: Features, split: Split, known: KnownCounts
+    impressions: ir.Table, funnel: Funnel, features: Features, split: Split, published: Published
 ) -> dict[str, Any]:
     """Say whether a published data set holds what it must."""
-    return known_counts.compare_counts(impressions, funnel=funnel, features=features, split=split, known=known)
+    return known_counts.compare_counts(impressions, funnel=funnel, features=features, split=split, published=published)
 
 
 def split_impressions(legal: ir.Table, split: Split) -> tuple[ir.Table, ir.Table, ir.Table]:

@@ -34,7 +34,7 @@ def create_pipeline() -> Pipeline:
             ),
             node(
                 check_known_counts,
-                inputs=["impressions", "params:funnel", "params:features", "params:split", "params:known_counts"],
+                inputs=["impressions", "params:funnel", "params:features", "params:split", "params:published"],
                 outputs="counts_report",
                 name="check_known_counts",
             ),
