@@ -5,7 +5,7 @@ from kedro.framework.project import configure_project, pipelines, settings
 from kedro.io import DataCatalog
 
 from aitm_kedro.configuration import MODEL_OPTIONS, TOP_LEVEL, check_parameters
-from aitm_kedro.datasets import AliCCP, SimulatedFunnel
+from aitm_kedro.datasets import AliCCP, AliCCPReport, SimulatedFunnel
 from aitm_kedro.errors import InputError
 from aitm_kedro.parameters import Features
 from tests.conftest import ROOT
@@ -35,7 +35,7 @@ def test_the_catalog_of_every_environment_knows_every_dataset_and_keeps_it_apart
             dataset = catalog.get(name)
             assert type(dataset).__module__.startswith("aitm_kedro.datasets"), name
             # What reads the files of others has a place of its own for what it makes of them.
-            place = dataset._describe()["path"] if isinstance(dataset, AliCCP) else dataset._filepath
+            place = dataset._describe()["path"] if isinstance(dataset, AliCCP | AliCCPReport) else dataset._filepath
             assert f"/{environment}/" in str(place), name
 
 

@@ -17,10 +17,17 @@ from kedro.config import MissingConfigException
 from kedro.framework.cli import project
 from kedro.io import DatasetError
 from kedro.validation.exceptions import ParameterValidationError
+from omegaconf.errors import InterpolationResolutionError
 
 from aitm_kedro.errors import InputError
 
-MENDABLE = (InputError, DatasetError, ParameterValidationError, MissingConfigException)
+MENDABLE = (
+    InputError,
+    DatasetError,
+    ParameterValidationError,
+    MissingConfigException,
+    InterpolationResolutionError,
+)
 ENGINE = (duckdb.Error, pa.ArrowException)
 """What the engines raise when rows are computed: a value deep in the file that has another type, a damaged page."""
 
@@ -43,7 +50,7 @@ class _Run(click.Command):
             if os.environ.get("AITM_TRACEBACK"):
                 traceback.print_exc()
             logging.getLogger(__name__).debug("The run failed.", exc_info=error)
-            sentence = str(error)
+            sentence = str(error.__cause__ if isinstance(error, InterpolationResolutionError) else error)
             if isinstance(error, ENGINE):
                 sentence = f"The data could not be read or computed. The engine says: {sentence}"
             raise click.ClickException(f"{sentence}\n(AITM_TRACEBACK=1 shows where in the code.)") from None

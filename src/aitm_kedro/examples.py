@@ -21,6 +21,8 @@ from aitm_kedro.ragged import Ragged
 # N = examples, F = fields with one id a row, L = fields with a list of ids a row, T = steps
 
 ROWS_AT_ONCE = 131_072
+LAYOUT = 1
+"""Of the folder of arrays; a new one is laid out for another number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,14 +84,17 @@ class Examples:
         return replace(self, labels=self.labels[:, chosen], steps=tuple(steps))
 
     def of_fields(self, fields: Sequence[str]) -> Self:
-        """The same rows with some features alone, lists last.
+        """The same rows with some features alone; lists come last, here as everywhere.
 
         Raises:
-            InputError: a feature is not there.
+            InputError: a feature is not there, or a list stands before a feature with one id.
         """
         if tuple(fields) == self.fields:
             return self
         _check_there(fields, self.fields)
+        is_list = [name in self.lists for name in fields]
+        if is_list != sorted(is_list):
+            raise InputError(f"Features with lists come last, but the order asked for is {list(fields)}.")
         single = self.single_fields
         chosen = [single.index(name) for name in fields if name not in self.lists]
         return replace(
@@ -138,18 +143,22 @@ def write_arrays(table: ds.Dataset, folder: Path) -> None:
     lists = [name for name, kind in kinds.items() if pa.types.is_list(kind) and pa.types.is_int32(kind.value_type)]
     values = [name for name in single if value_column(name) in kinds]
     weighted = [name for name in lists if weights_column(name) in kinds]
-    context = [name for name in (IMPRESSION_ID, SEGMENT) if name in kinds]
+    # Text, which cannot be mapped as an array.
+    texts = [name for name in (IMPRESSION_ID, SEGMENT) if name in kinds and not pa.types.is_int64(kinds[name])]
     meta = {"rows": rows, "steps": steps, "single": single, "lists": lists, "values": values, "weighted": weighted}
     ids = _create(folder / "ids.npy", np.int32, (rows, len(single)))
     labels = _create(folder / "labels.npy", np.uint8, (rows, len(steps)))
     numbers = _create(folder / "values.npy", np.float32, (len(values), rows))
-    schema = pa.schema([(name, kinds[name]) for name in context])
+    numbered = IMPRESSION_ID not in texts
+    impressions = _create(folder / "impression_id.npy", np.int64, (rows if numbered else 0,))
+    schema = pa.schema([(name, kinds[name]) for name in texts])
     start = 0
     with ExitStack() as files:
         ragged = {name: _RaggedWriter(folder, place, name in weighted, files) for place, name in enumerate(lists)}
-        sink = files.enter_context(pa.OSFile(str(folder / "context.arrow"), "wb"))
+        sink = files.enter_context(pa.OSFile(str(folder / "texts.arrow"), "wb"))
         out = files.enter_context(pa.ipc.new_file(sink, schema))
-        for batch in table.to_batches(batch_size=ROWS_AT_ONCE):
+        # One batch ahead is enough, and lists may be long.
+        for batch in table.to_batches(batch_size=ROWS_AT_ONCE, batch_readahead=1, fragment_readahead=1):
             stop = start + batch.num_rows
             for position, name in enumerate(single):
                 ids[start:stop, position] = batch[name]
@@ -159,7 +168,9 @@ def write_arrays(table: ds.Dataset, folder: Path) -> None:
                 numbers[position, start:stop] = batch[value_column(name)].to_numpy(zero_copy_only=False)
             for name, writer in ragged.items():
                 writer.add(batch[name], batch[weights_column(name)] if name in weighted else None)
-            out.write_batch(batch.select(context))
+            if numbered:
+                impressions[start:stop] = batch[IMPRESSION_ID]
+            out.write_batch(batch.select(texts))
             start = stop
         for writer in ragged.values():
             writer.write_offsets()
@@ -169,19 +180,20 @@ def write_arrays(table: ds.Dataset, folder: Path) -> None:
 def open_arrays(folder: Path) -> Examples:
     """Examples whose arrays stay on disk until they are read, written by ``write_arrays``.
 
-    They may be changed in memory, which does not change the files.
+    They may be changed in memory, which does not change the files. Texts (segments, and ids of impressions that are no
+    numbers) are read at once.
     """
     meta = json.loads((folder / "meta.json").read_text())
-    with pa.memory_map(str(folder / "context.arrow")) as source:
-        context = pa.ipc.open_file(source).read_all()
-        columns = {name: context[name].to_numpy() for name in context.column_names}
+    with pa.memory_map(str(folder / "texts.arrow")) as source:
+        texts = pa.ipc.open_file(source).read_all()
+        columns = {name: texts[name].to_numpy() for name in texts.column_names}
     numbers = _open(folder / "values.npy")
     return Examples(
         ids=_open(folder / "ids.npy"),
         labels=_open(folder / "labels.npy"),
         fields=(*meta["single"], *meta["lists"]),
         steps=tuple(meta["steps"]),
-        impression_id=columns[IMPRESSION_ID],
+        impression_id=columns[IMPRESSION_ID] if IMPRESSION_ID in columns else _open(folder / "impression_id.npy"),
         segment=columns.get(SEGMENT),
         values={name: numbers[place] for place, name in enumerate(meta["values"])},
         lists={
@@ -206,9 +218,10 @@ class _RaggedWriter:
     def add(self, values: pa.ListArray, weights: pa.ListArray | None) -> None:
         """Append the lists of a batch."""
         self._lengths.append(values.value_lengths().to_numpy().astype(np.int64))
-        values.flatten().to_numpy().astype(np.int32).tofile(self._values)
+        # `tofile` would not say why it cannot, such as a full disk.
+        self._values.write(np.ascontiguousarray(values.flatten().to_numpy(), np.int32).data)
         if self._weights is not None and weights is not None:
-            weights.flatten().to_numpy().astype(np.float32).tofile(self._weights)
+            self._weights.write(np.ascontiguousarray(weights.flatten().to_numpy(), np.float32).data)
 
     def write_offsets(self) -> None:
         """Write where each list begins, once all are there."""

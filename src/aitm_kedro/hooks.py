@@ -18,9 +18,9 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import AbstractVersionedDataset, CatalogProtocol
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
-from aitm_kedro.configuration import check_parameters
+from aitm_kedro.configuration import TOP_LEVEL, check_parameters
 from aitm_kedro.datasets.versions import version
 
 LIBRARIES = ("kedro", "ibis-framework", "duckdb", "torch", "lightgbm", "scikit-learn", "numpy", "aitm-kedro")
@@ -101,7 +101,16 @@ def prepared_otherwise(parameters: dict[str, Any], catalog: CatalogProtocol[Any,
     if not path.exists():
         return []
     used = json.loads(path.read_text())["parameters"]
-    return [key for key in PREPARATION if used.get(key) != as_plain(parameters.get(key))]
+    return [key for key in PREPARATION if _whole(key, used) != _whole(key, parameters)]
+
+
+def _whole(key: str, parameters: dict[str, Any]) -> Any:
+    """A parameter with the defaults of what is not written, so that new options make no difference by themselves."""
+    value = as_plain(parameters.get(key))
+    try:
+        return TOP_LEVEL[key].model_validate(value or {}).model_dump(mode="json")
+    except ValidationError:
+        return value
 
 
 def as_plain(value: Any) -> Any:

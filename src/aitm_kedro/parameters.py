@@ -166,7 +166,9 @@ class VocabularyOptions(Parameters):
 
     preset: Literal["paper", "released"] = Field("paper", description="a key of FILTERS")
     min_count: int | None = Field(None, ge=1, description="values seen fewer times share id 0; null: as the preset")
-    count_on: CountOn | None = Field(None, description="after or before downsampling; null: as the preset")
+    count_on: CountOn | None = Field(
+        None, description="after downsampling, before, or before and with validation; null: as preset"
+    )
     bins: int = Field(32, ge=2, description="quantile bins of a numeric feature")
 
     @property

@@ -8,6 +8,9 @@ import numpy as np
 
 # N = rows, M = values of all rows
 
+LARGEST_WEIGHT = 3.4e38
+"""Of a value; a float32 holds no larger one."""
+
 
 @dataclass(frozen=True)
 class Ragged:

@@ -8,6 +8,7 @@ import gc
 
 # Importing makes very many objects and hardly any garbage. Looking for it again and again took a third of the time that
 # a command needs before it begins, and more of it when it ends.
+_was_enabled = gc.isenabled()
 gc.disable()
 
 from functools import cached_property
@@ -73,4 +74,5 @@ CONFIG_LOADER_ARGS = {
 }
 
 gc.freeze()
-gc.enable()
+if _was_enabled:
+    gc.enable()

@@ -75,6 +75,11 @@ def remove(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
+def reason_of(error: OSError) -> str:
+    """Why something cannot be written, in the system's words; Arrow's end with "[errno 28] No space ..."."""
+    return (error.strerror or str(error)).rpartition("] ")[2]
+
+
 def _write(path: Path, write: Callable[[Path], None]) -> None:
     part = path.with_name(f".{path.name}{_PART}")
     try:

@@ -7,7 +7,7 @@ import pytest
 from tests.ali_ccp.files import spoil
 from tests.conftest import ROOT
 
-from aitm_kedro.ali_ccp import writer
+from aitm_kedro.ali_ccp import reader
 from aitm_kedro.ali_ccp.streams import read_chunks
 
 
@@ -47,7 +47,7 @@ def read_in(monkeypatch):
         def small(file, content, **_):
             return read_chunks(file, content, size=size)
 
-        monkeypatch.setattr(writer, "read_chunks", small)
-        monkeypatch.setattr(writer, "cores", lambda: workers)
+        monkeypatch.setattr(reader, "read_chunks", small)
+        monkeypatch.setattr(reader, "cores", lambda: workers)
 
     return choose

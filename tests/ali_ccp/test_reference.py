@@ -12,8 +12,8 @@ from kedro.runner import SequentialRunner
 from tests.ali_ccp.files import NAMES
 from tests.conftest import kedro, make_project, newest
 
-from aitm_kedro.ali_ccp import Options, ensure_impressions, parsing
-from aitm_kedro.ali_ccp.layout import PAPER_FIELDS, REASONS
+from aitm_kedro.ali_ccp import Fields, Options, ensure_impressions, parsing
+from aitm_kedro.ali_ccp.layout import REASONS, SINGLE_VALUED
 from aitm_kedro.datasets import AliCCP, AliCCPReport
 from aitm_kedro.funnel import weights_column
 from aitm_kedro.parameters import (
@@ -44,7 +44,7 @@ class _Kept(MemoryDataset):
 
 def prepare(folder, target, *, preset, lists=()):
     """Both stages as Kedro runs them; returns every data set, and the report of the source."""
-    features = Features(categorical=PAPER_FIELDS, lists=lists)
+    features = Features(categorical=SINGLE_VALUED, lists=lists)
     source = {
         "filepath": str(folder),
         "path": str(target),
@@ -78,7 +78,7 @@ def assert_same_rows(table: pa.Table, rows, lists=()):
         "impression_id": [row.impression_id for row in rows],
         "click": [row.labels[0] for row in rows],
         "purchase": [row.labels[1] for row in rows],
-        **{name: [row.ids[place] for row in rows] for place, name in enumerate(PAPER_FIELDS)},
+        **{name: [row.ids[place] for row in rows] for place, name in enumerate(SINGLE_VALUED)},
         **{feature.name: [list(row.lists[place]) for row in rows] for place, feature in enumerate(lists)},
         **{
             weights_column(feature.name): [np.float32(row.weights[place]).tolist() for row in rows]
@@ -148,14 +148,18 @@ def test_the_files_hold_everything_that_may_be_met(spoilt, reference):
 
 def contents(folder, target):
     """All that reading leaves."""
-    options = Options(multi=("109_14", "210"), max_values=5, max_unreadable=0.5)
+    options = Options(
+        fields=Fields(multi=("109_14", "210"), weighted=("109_14", "210")), max_values=5, max_unreadable=0.5
+    )
     read = ensure_impressions(folder, target, options)
     table = pq.read_table(read.impressions)
     split = table["split"].cast(pa.string())
+    report = json.loads(read.report.read_text())
+    assert report.pop("unreadable_lines_in") == str(read.unreadable)
     return (
         table.set_column(table.column_names.index("split"), "split", split),
         pq.read_table(read.unreadable),
-        json.loads(read.report.read_text()),
+        report,
     )
 
 

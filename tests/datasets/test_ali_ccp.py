@@ -11,7 +11,7 @@ from kedro.io import DataCatalog, DatasetError
 from tests.ali_ccp.files import impression, user, write_folder
 from tests.conftest import ROOT
 
-from aitm_kedro.ali_ccp import PAPER_FIELDS
+from aitm_kedro.ali_ccp import SINGLE_VALUED
 from aitm_kedro.datasets import AliCCP, AliCCPReport
 from aitm_kedro.errors import InputError
 
@@ -73,7 +73,7 @@ def test_a_catalog_entry_gives_a_lazy_table_with_the_fields(folder, tmp_path):
 
 def test_without_features_the_fields_are_those_of_the_paper(make):
     columns = make().load().columns
-    assert columns == ("impression_id", "split", "click", "purchase", *PAPER_FIELDS)
+    assert columns == ("impression_id", "split", "click", "purchase", *SINGLE_VALUED)
 
 
 def test_a_second_load_reads_the_same_file(make):
@@ -206,7 +206,7 @@ def test_parameters_of_a_run_reach_the_source(folder):
         assert dataset._folder == folder
         assert dataset._options.max_values == 7
         assert dataset._options.max_unreadable == 0.25
-        assert dataset._options.single == PAPER_FIELDS
+        assert dataset._options.single == SINGLE_VALUED
         assert dataset._options.multi == ()
     assert str(catalog.get("raw_impressions")._target) == "data/02_intermediate/ali_ccp/source"
 

@@ -2,20 +2,20 @@
 
 The parts: ``layout`` (files, columns, fields), ``streams`` (files or archives as chunks of whole lines), ``parsing``
 (a chunk to columns, and the lines that cannot be read), ``commons`` (the rows that many impressions share),
-``joining`` (a chunk with its common rows), ``writer`` (everything, in one Parquet file).
+``joining`` (a chunk with its common rows), ``reader`` (everything, in one Parquet file).
 """
 
-from aitm_kedro.ali_ccp.layout import MULTI_VALUED, PAPER_FIELDS, SINGLE_VALUED, choose_fields, weights_column
-from aitm_kedro.ali_ccp.writer import Options, Read, ensure_impressions, locate_impressions
+from aitm_kedro.ali_ccp.layout import MULTI_VALUED, SINGLE_VALUED, Fields, choose_fields, weights_field
+from aitm_kedro.ali_ccp.reader import Options, Read, ensure_impressions, locate_impressions
 
 __all__ = [
     "MULTI_VALUED",
-    "PAPER_FIELDS",
     "SINGLE_VALUED",
+    "Fields",
     "Options",
     "Read",
     "choose_fields",
     "ensure_impressions",
     "locate_impressions",
-    "weights_column",
+    "weights_field",
 ]

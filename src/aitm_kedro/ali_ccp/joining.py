@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from aitm_kedro.ali_ccp.commons import Commons
-from aitm_kedro.ali_ccp.layout import TEST_OFFSET, Split, weights_column
+from aitm_kedro.ali_ccp.layout import TEST_OFFSET, Fields, Split, weights_field
 from aitm_kedro.ali_ccp.parsing import Parsed, Single, as_int
 from aitm_kedro.funnel import IMPRESSION_ID
 from aitm_kedro.ragged import Ragged
@@ -30,7 +30,7 @@ class Joined(NamedTuple):
     overridden: int
 
 
-def schema_of(single: tuple[str, ...], multi: tuple[str, ...]) -> pa.Schema:
+def schema_of(fields: Fields) -> pa.Schema:
     """Columns of the impressions; those of fields are named after them."""
     return pa.schema(
         [
@@ -38,9 +38,9 @@ def schema_of(single: tuple[str, ...], multi: tuple[str, ...]) -> pa.Schema:
             ("split", pa.dictionary(pa.int8(), pa.string())),
             ("click", pa.int8()),
             ("purchase", pa.int8()),
-            *((name, pa.int64()) for name in single),
-            *((name, pa.list_(pa.int64())) for name in multi),
-            *((weights_column(name), pa.list_(pa.float32())) for name in multi),
+            *((name, pa.int64()) for name in fields.single),
+            *((name, pa.list_(pa.int64())) for name in fields.multi),
+            *((weights_field(name), pa.list_(pa.float32())) for name in fields.weighted),
         ]
     )
 
@@ -50,8 +50,7 @@ def join(
     commons: Commons,
     *,
     split: Split,
-    single: tuple[str, ...],
-    multi: tuple[str, ...],
+    fields: Fields,
     max_values: int | None,
 ) -> Joined:
     """Give every row the fields of its common row."""
@@ -62,18 +61,19 @@ def join(
         **{step: pc.equal(chunk.columns[step], b"1").cast(pa.int8()) for step in ("click", "purchase")},
     }
     overridden = 0
-    for name in single:
+    for name in fields.single:
         field, twice = _join_single(_nothing(chunk.rows, chunk.single, name), commons.single.get(name), rows)
         columns[name] = pa.array(field.ids, mask=~field.known)
         overridden += twice
-    for name in multi:
+    for name in fields.multi:
         lists = _join_multi(chunk.multi.get(name), commons.multi.get(name), rows)
         lists = lists.heaviest(max_values) if max_values else lists
-        columns[name] = pa.ListArray.from_arrays(pa.array(lists.offsets, pa.int32()), pa.array(lists.values))
-        columns[weights_column(name)] = pa.ListArray.from_arrays(
-            pa.array(lists.offsets, pa.int32()), pa.array(lists.weights)
-        )
-    table = pa.table(columns, schema=schema_of(single, multi))
+        offsets = pa.array(lists.offsets, pa.int32())
+        columns[name] = pa.ListArray.from_arrays(offsets, pa.array(lists.values))
+        if name in fields.weighted:
+            columns[weights_field(name)] = pa.ListArray.from_arrays(offsets, pa.array(lists.weights))
+    schema = schema_of(fields)
+    table = pa.table([columns[name] for name in schema.names], schema=schema)
     return Joined(table, without_common_row=int((rows < 0).sum()), overridden=overridden)
 
 

@@ -6,19 +6,20 @@ from typing import Literal, NamedTuple
 
 from aitm_kedro.errors import InputError
 from aitm_kedro.parameters import Features
+from aitm_kedro.ragged import LARGEST_WEIGHT
 
 Split = Literal["train", "test"]
 
 SPLITS: tuple[Split, ...] = ("train", "test")
 
-PAPER_FIELDS = (
+SINGLE_VALUED = (
     "101", "121", "122", "124", "125", "126", "127", "128", "129",
     "205", "206", "207", "216", "508", "509", "702", "853", "301",
 )  # fmt: skip
-"""The 18 single-valued fields that the AITM paper uses, in the order of its code."""
+"""Fields with one value a row: user (101 to 129), item (205 to 216), crosses (508 to 853), position (301).
 
-SINGLE_VALUED = PAPER_FIELDS
-"""Fields with one value a row: user (101 to 129), item (205 to 216), crosses (508 to 853), position (301)."""
+They are the 18 fields that the AITM paper uses, in the order of its code.
+"""
 
 MULTI_VALUED = ("109_14", "110_14", "127_14", "150_14", "210")
 """Fields with any number of values: categories, shops, brands and intentions of 14 days; intentions of the item."""
@@ -32,20 +33,17 @@ ENTRIES, ID, VALUE = b"\x01", b"\x02", b"\x03"
 LONGEST_ID = 18
 """Digits of an id; a longer one may not fit an int64."""
 
-LARGEST_VALUE = 3.4e38
-"""Of a feature; a float32 holds no larger one."""
-
 # There is one way alone to match an entry. With two, a text with a mistake at its end would be tried 2^entries times.
 # A carriage return belongs to the end of a line or is a mistake: Arrow would break the line there.
 _ENTRY = rb"[^\x01\x02\x03\r]+\x02-?[0-9]{1,%d}\x03(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?" % LONGEST_ID
 
 REASONS = {
     "columns": "another number of columns",
-    "sample_id": "a sample id that is no whole number",
+    "sample_id": "a sample id that is no whole number of at most 12 digits",
     "label": "a label that is neither 0 nor 1",
     "common_feature_index": "no common feature index",
     "feature_count": "a number of features that is no whole number",
-    "features": "features that are not field \\x02 id \\x03 value",
+    "features": "features that are not field \\x02 id \\x03 value, the id whole, the value a number from 0",
 }
 """Why a line cannot be read, in words."""
 
@@ -98,7 +96,7 @@ class Layout:
 
 def _weights_are_finite(features: bytes) -> bool:
     values = (entry.rpartition(VALUE)[2] for entry in features.split(ENTRIES) if entry)
-    return all(float(value) <= LARGEST_VALUE for value in values)
+    return all(float(value) <= LARGEST_WEIGHT for value in values)
 
 
 _COUNT = Column("feature_count", "feature_count", re.compile(rb"[0-9]{1,9}"))
@@ -125,19 +123,33 @@ COMMON = Layout(
 )
 
 
-def weights_column(field: str) -> str:
+def weights_field(field: str) -> str:
     """Name of the column with the weights of a multi-valued field's values."""
     return f"{field}_weights"
 
 
-def choose_fields(features: Features | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Single-valued and multi-valued fields to read, for the features of a run; the paper's if there are none.
+class Fields(NamedTuple):
+    """Fields to read.
+
+    Attributes:
+        single: single-valued ones.
+        multi: multi-valued ones.
+        weighted: of these, the ones whose weights are wanted.
+    """
+
+    single: tuple[str, ...] = SINGLE_VALUED
+    multi: tuple[str, ...] = ()
+    weighted: tuple[str, ...] = ()
+
+
+def choose_fields(features: Features | None) -> Fields:
+    """What to read for the features of a run; the paper's fields if there are none.
 
     Raises:
         InputError: a feature is no field, or stands under the wrong heading.
     """
     if features is None:
-        return PAPER_FIELDS, ()
+        return Fields()
     for name in features.numeric:
         raise InputError(f"features.numeric names '{name}', but no field of Ali-CCP is a number")
     for name in features.categorical:
@@ -152,7 +164,16 @@ def choose_fields(features: Features | None) -> tuple[tuple[str, ...], tuple[str
                 f"features.lists names '{feature.name}', which has one value a row; list it under features.categorical"
             )
         _check_known(feature.name, "lists")
-    return features.categorical, tuple(feature.name for feature in features.lists)
+        if feature.weights not in (None, weights_field(feature.name)):
+            raise InputError(
+                f"features.lists gives '{feature.name}' the weights '{feature.weights}', but Ali-CCP has them as "
+                f"'{weights_field(feature.name)}'"
+            )
+    return Fields(
+        single=features.categorical,
+        multi=tuple(feature.name for feature in features.lists),
+        weighted=tuple(feature.name for feature in features.lists if feature.weights),
+    )
 
 
 def _check_known(name: str, heading: str) -> None:

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from aitm_kedro.ali_ccp.layout import ENTRIES, ID, LARGEST_VALUE, LONGEST_ID, VALUE, Column, Layout
-from aitm_kedro.ragged import Ragged
+from aitm_kedro.ali_ccp.layout import ENTRIES, ID, LONGEST_ID, VALUE, Column, Layout
+from aitm_kedro.ragged import LARGEST_WEIGHT, Ragged
 
 # n = lines of a chunk that can be read, m = their entries
 
@@ -184,7 +184,7 @@ def _read_entries(features: pa.Array, *, trusted: bool) -> _Entries:
     table = _read_csv(text.translate(_AS_TABLE), kinds)
     field = _in_one(table["field"])
     fields = field.dictionary.to_pylist()
-    if not trusted and (b"" in fields or not (table["value"].to_numpy() <= LARGEST_VALUE).all()):
+    if not trusted and (b"" in fields or not (table["value"].to_numpy() <= LARGEST_WEIGHT).all()):
         raise _Doubt
     return _Entries(
         counts=counts,

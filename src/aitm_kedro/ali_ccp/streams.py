@@ -12,6 +12,9 @@ from typing import IO
 from aitm_kedro.ali_ccp.layout import COMMON, SKELETON, SPLITS, Layout, Split
 from aitm_kedro.errors import InputError
 
+LONGEST_LINE = 64 << 20
+"""Bytes; lines of the download have less than 100,000."""
+
 ORIGIN = "https://tianchi.aliyun.com/dataset/408"
 
 
@@ -24,12 +27,14 @@ class File:
         split: train or test.
         path: the file, or the archive that holds it.
         in_archive: which of both.
+        is_last: whether no other file is read from the archive afterwards: its checksum, at the very end, is looked at.
     """
 
     layout: Layout
     split: Split
     path: Path
     in_archive: bool
+    is_last: bool = False
 
     @property
     def name(self) -> str:
@@ -63,7 +68,7 @@ class File:
                     archive = stack.enter_context(tarfile.open(fileobj=unpacked, mode="r|", bufsize=1 << 20))
                     content = self._member(archive)
                 yield content, disk
-                if self.layout is SKELETON:  # read last: a checksum at the very end covers both files
+                if self.is_last:
                     with self._damage_in_words():
                         while unpacked.read(1 << 20):
                             pass
@@ -111,7 +116,8 @@ def find_files(folder: Path) -> dict[str, File]:
             if (folder / name).exists():
                 found[name] = File(layout=layout, split=split, path=folder / name, in_archive=False)
             elif archives:
-                found[name] = File(layout=layout, split=split, path=archives[0], in_archive=True)
+                is_last = layout is SKELETON or (folder / SKELETON.file(split)).exists()
+                found[name] = File(layout=layout, split=split, path=archives[0], in_archive=True, is_last=is_last)
             else:
                 missing.append(f"{name} (or sample_{split}.tar.gz)")
     if missing:
@@ -134,6 +140,11 @@ def read_chunks(file: File, content: IO[bytes], *, size: int) -> Iterator[bytes]
         end = block.rfind(b"\n") + 1
         if not end:  # the middle of a line that is longer than a block
             parts.append(block)
+            if sum(map(len, parts)) > LONGEST_LINE:
+                raise InputError(
+                    f"{file.place} has a line of more than {LONGEST_LINE >> 20} MiB, so that it is no file of Ali-CCP, "
+                    "or its line ends are lost; download it again"
+                )
             continue
         chunk = b"".join([*parts, block[:end]])
         parts = [block[end:]]

@@ -214,13 +214,18 @@ def _matrix(examples: Examples, rows: slice, *, list_values: int) -> np.ndarray:
     Returns:
         float32 [n, F + L * C], C the number of ``list_columns``.
     """
-    x = examples.ids[rows].astype(np.float32)
+    single, columns = len(examples.single_fields), len(list_columns(list_values))
+    places = np.arange(len(examples))[rows]
+    x = np.empty((len(places), single + len(examples.lists) * columns), np.float32)
+    x[:, :single] = examples.ids[rows]
     for name, values in examples.values.items():
         x[:, examples.single_fields.index(name)] = values[rows]
-    if not examples.lists:
-        return x
-    places = np.arange(len(examples))[rows]
-    return np.hstack([x, *(_list_matrix(lists.take(places), list_values) for lists in examples.lists.values())])
+    for field, lists in enumerate(examples.lists.values()):
+        at = slice(single + field * columns, single + (field + 1) * columns)
+        for start in range(0, len(places), ROWS_AT_ONCE):
+            part = places[start : start + ROWS_AT_ONCE]
+            x[start : start + len(part), at] = _list_matrix(lists.take(part), list_values)
+    return x
 
 
 def list_columns(list_values: int) -> list[str]:

@@ -180,7 +180,8 @@ def _minimise(
     ids differ by orders of magnitude, and without the scaling the solver needs ten times as many sweeps.
     """
     rate = y.mean(dtype=np.float64)
-    counts = np.append(np.bincount(x.indices, minlength=x.shape[1]), len(y))
+    squares = np.bincount(x.indices, weights=np.square(x.data, dtype=np.float64), minlength=x.shape[1])
+    counts = np.append(squares, len(y))
     scale = np.sqrt(inverse_l2 * rate * (1 - rate) * counts + 1)  # [R + 1]
 
     def objective(scaled: np.ndarray) -> tuple[float, np.ndarray]:

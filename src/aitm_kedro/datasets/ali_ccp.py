@@ -2,14 +2,15 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets._typing import JSONPreview
 
 from aitm_kedro.ali_ccp import Options, choose_fields, ensure_impressions, locate_impressions
 from aitm_kedro.datasets.sources import MadeOnce
 from aitm_kedro.errors import InputError
-from aitm_kedro.parameters import Features
+from aitm_kedro.parameters import AliCCPFiles, Features
 
 
 class AliCCP(MadeOnce):
@@ -20,7 +21,7 @@ class AliCCP(MadeOnce):
 
     Columns: impression_id (the sample id; in test, where the ids start again, plus 10**12), split (train or test),
     click, purchase, and the fields by their numbers: ids int64, null where unknown. A multi-valued field is a list of
-    ids, with a list of its weights beside it (``<field>_weights``).
+    ids, with a list of its weights beside it (``<field>_weights``) if ``features`` asks for them.
 
     Example:
         ```yaml
@@ -39,7 +40,7 @@ class AliCCP(MadeOnce):
         path: str,
         features: dict[str, Any] | None = None,
         max_values: int | None = None,
-        max_unreadable: float = 0.001,
+        max_unreadable: float = AliCCPFiles().max_unreadable,
         connection: dict[str, Any] | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
@@ -57,9 +58,8 @@ class AliCCP(MadeOnce):
         Raises:
             InputError: a feature is no field of Ali-CCP.
         """
-        single, multi = choose_fields(Features.model_validate(features) if features else None)
-        self._options = Options(single=single, multi=multi, max_values=max_values, max_unreadable=max_unreadable)
         self._folder, self._target = Path(filepath), Path(path)
+        self._options = _options(features, max_values, max_unreadable)
         self._use(connection)
         self.metadata = metadata
 
@@ -81,21 +81,53 @@ class AliCCP(MadeOnce):
         return {
             "filepath": str(self._folder),
             "path": str(self._target),
-            "fields": [*self._options.single, *self._options.multi],
+            "fields": [*self._options.fields.single, *self._options.fields.multi],
             "backend": self._connection_config["backend"],
         }
 
 
-class AliCCPReport(AliCCP):
-    """What reading the files met, as a dictionary: an account of every line. Told the same as ``AliCCP``."""
+class AliCCPReport(AbstractDataset[NoReturn, dict[str, Any]]):
+    """What reading the files of Ali-CCP met, as a dictionary: an account of every line."""
+
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        path: str,
+        features: dict[str, Any] | None = None,
+        max_values: int | None = None,
+        max_unreadable: float = AliCCPFiles().max_unreadable,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        """Describe the source as for ``AliCCP``, without its connection."""
+        self._folder, self._target = Path(filepath), Path(path)
+        self._options = _options(features, max_values, max_unreadable)
+        self.metadata = metadata
 
     def load(self) -> dict[str, Any]:
         """The account; the files are read first if they have not been."""
-        self._make()
-        report = locate_impressions(self._folder, self._target, self._options).report
-        account: dict[str, Any] = json.loads(report.read_text())
+        read = ensure_impressions(self._folder, self._target, self._options)
+        account: dict[str, Any] = json.loads(read.report.read_text())
         return account
 
-    def preview(self, nrows: int = 5) -> Any:
+    def save(self, data: NoReturn) -> None:
+        """Raise DatasetError: the account is read-only."""
+        raise DatasetError("AliCCPReport is read-only; save to another dataset")
+
+    def preview(self) -> JSONPreview:
         """The account for Kedro-Viz; nothing if the files have not been read yet."""
         return JSONPreview(json.dumps(self.load() if self._exists() else {}))
+
+    def _exists(self) -> bool:
+        try:
+            return locate_impressions(self._folder, self._target, self._options).report.exists()
+        except InputError:  # there are no files to read
+            return False
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._folder), "path": str(self._target)}
+
+
+def _options(features: dict[str, Any] | None, max_values: int | None, max_unreadable: float) -> Options:
+    fields = choose_fields(Features.model_validate(features) if features else None)
+    return Options(fields=fields, max_values=max_values, max_unreadable=max_unreadable)

@@ -1,4 +1,4 @@
-"""Tables on disk with three faces: Ibis (lazy, any size), pandas (small results), Arrow (streams into arrays)."""
+"""Tables on disk with several faces: Ibis (lazy, any size), pandas (small results), Arrow (streams)."""
 
 import contextlib
 import os
@@ -23,7 +23,7 @@ class Table(Atomic, FileDataset):
 
     Loading is lazy: rows are read when a node's result is computed. Errors of the engine about a missing or broken
     file become sentences. A table that a node hands on as it was loaded is not computed again: it becomes a second name
-    of the same file, if that file is a version (which is never changed).
+    of the same file, if both are versions (which are never changed).
     """
 
     def load(self) -> ir.Table:
@@ -37,8 +37,10 @@ class Table(Atomic, FileDataset):
             raise DatasetError(f"There is no file '{path}'. Put it there, or correct 'filepath' in the catalog.")
         try:
             table = super().load.__wrapped__(self)
-            if self._version:  # written by Table, and never changed; a file of the user's own may be written over
+            if self._version and not self._load_args:  # never changed; a file of one's own may be written over
                 remember(table, path)
+            else:
+                _FILES.pop(table.op(), None)
             return table
         except Exception as error:  # each engine has its own exceptions; all of them mean that it cannot be read
             raise DatasetError(
@@ -60,10 +62,12 @@ class Table(Atomic, FileDataset):
         super().save(data)
 
     def _write(self, data: ir.Table) -> None:
-        source = _FILES.get(data.op())
-        if source and self._is_local() and source.endswith(f".{self._file_format}") and Path(source).is_file():
+        source = _FILES.get(data.op()) if self._version and self._is_local() else None
+        if source and source.endswith(f".{self._file_format}") and Path(source).is_file():
+            target = Path(self._get_save_path())
+            target.unlink(missing_ok=True)  # what is written there must not be written into a file that has other names
             with contextlib.suppress(OSError):  # a file system without second names, or another one: written anew
-                os.link(source, self._get_save_path())
+                os.link(source, target)
                 return
         super()._write(data)
 
@@ -126,7 +130,7 @@ class ArrowTable(AbstractVersionedDataset[NoReturn, Any]):
 
     def save(self, data: Any) -> NoReturn:
         """Raise: the file is written by its other face."""
-        raise DatasetError("ArrowTable only loads; save through the '@table' face of the dataset")
+        raise DatasetError(f"{type(self).__name__} only loads; save through the '@table' face of the dataset")
 
     def preview(self, nrows: int = 10) -> TablePreview:
         """Return the first rows for Kedro-Viz, without reading the rest."""

@@ -88,7 +88,9 @@ class Embedding(nn.Module):
         vectors = self._read(torch.cat([singles, ids.list_ids + self.offsets[fields + ids.field]]))
         weighed = vectors[len(singles) :] * ids.weight[:, None]
         lists = len(self.vocabulary_sizes) - fields
-        means = vectors.new_zeros(rows * lists, self.dim).index_add(0, ids.place, weighed)
+        means = vectors.new_zeros(rows * lists, self.dim).scatter_add(
+            0, ids.place[:, None].expand(-1, self.dim), weighed
+        )
         return torch.cat([vectors[: len(singles)].view(rows, -1), means.view(rows, -1)], dim=1)
 
     def _read(self, rows: Tensor) -> Tensor:

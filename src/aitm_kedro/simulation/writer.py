@@ -17,7 +17,7 @@ from aitm_kedro.simulation import story
 from aitm_kedro.simulation.chunks import Log
 from aitm_kedro.simulation.population import CATEGORICAL, NUMERIC
 from aitm_kedro.simulation.settings import STEPS, VERSION, Settings
-from aitm_kedro.storage import ensure
+from aitm_kedro.storage import ensure, reason_of
 
 logger = logging.getLogger(__name__)
 
@@ -51,9 +51,8 @@ def ensure_log(folder: Path, settings: Settings, *, workers: int | None = None) 
     try:
         return ensure(path, lambda part: _write(part, Log.of(settings), workers or cores()))
     except OSError as error:
-        reason = (error.strerror or str(error)).rpartition("] ")[2]  # Arrow's words end with "[errno 28] No space ..."
         raise InputError(
-            f"the simulated log cannot be written to {path}: {reason}; make room or choose another filepath"
+            f"the simulated log cannot be written to {path}: {reason_of(error)}; make room or choose another filepath"
         ) from error
 
 

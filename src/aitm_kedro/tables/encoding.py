@@ -47,7 +47,10 @@ def encode_examples(
 
 
 def _beside(table: ir.Table, features: Features) -> dict[str, ir.Value]:
-    """What stands beside the ids: values of numbers, weights of lists. What the table lacks is complained of later."""
+    """What stands beside the ids: values of numbers, weights of lists. Features that are missing are named later."""
+    missing = [name for name in features.weights if name not in table.columns]
+    if missing:
+        raise InputError(f"features.lists names weights that the table has not: {', '.join(missing)}")
     values = {
         value_column(name): as_number(table[name]).cast("float32") for name in features.numeric if name in table.columns
     }
@@ -56,7 +59,7 @@ def _beside(table: ir.Table, features: Features) -> dict[str, ir.Value]:
         .fill_null(False)
         .ifelse(table[feature.weights].cast("array<float32>"), ibis.array([1.0]).cast("array<float32>"))
         for feature in features.lists
-        if feature.weights in table.columns
+        if feature.weights is not None
     }
     return values | weights
 

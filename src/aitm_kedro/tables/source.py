@@ -12,11 +12,11 @@ import ibis.expr.types as ir
 from aitm_kedro.errors import InputError
 from aitm_kedro.funnel import IMPRESSION_ID, IMPRESSION_TIME, Funnel, oracle_column, time_column
 from aitm_kedro.parameters import Features, Ingestion, Split
+from aitm_kedro.ragged import LARGEST_WEIGHT
 from aitm_kedro.tables.values import as_category, as_number, as_time, without_nan
 
 LabelSource = Literal["columns", "times"]
 
-LARGEST_WEIGHT = 3.4e38
 """Of a value in a list: about the largest number that float32, the type of weights among encoded examples, holds."""
 
 
@@ -45,7 +45,9 @@ class Source:
 
 
 def read_source(raw: ir.Table, *, funnel: Funnel, features: Features, split: Split, ingestion: Ingestion) -> Source:
-    """Select, check and type the columns that the parameters name, with one scan of the data.
+    """Select, check and type the columns that the parameters name.
+
+    The data are scanned once, and once more for each list with weights.
 
     Raises:
         InputError: a column is missing, or holds what it must not.

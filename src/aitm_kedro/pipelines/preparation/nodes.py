@@ -8,7 +8,8 @@ import pandas as pd
 
 from aitm_kedro.funnel import Funnel
 from aitm_kedro.parameters import Features, Labels, Published, Sampling, Split, VocabularyOptions
-from aitm_kedro.tables import encoding, known_counts, legality, sampling, splitting, statistics, vocabulary
+from aitm_kedro.tables import encoding, legality, sampling, splitting, statistics, vocabulary
+from aitm_kedro.tables.published import compare_counts
 from aitm_kedro.tables.source import check_features
 
 logger = logging.getLogger(__name__)
@@ -26,11 +27,11 @@ def check_labels(impressions: ir.Table, funnel: Funnel, labels: Labels) -> tuple
     return legal, legality.illegal_rows(impressions, funnel), report
 
 
-def check_known_counts(
+def check_published(
     impressions: ir.Table, funnel: Funnel, features: Features, split: Split, published: Published
 ) -> dict[str, Any]:
     """Say whether a published data set holds what it must."""
-    return known_counts.compare_counts(impressions, funnel=funnel, features=features, split=split, published=published)
+    return compare_counts(impressions, funnel=funnel, features=features, split=split, published=published)
 
 
 def split_impressions(legal: ir.Table, split: Split) -> tuple[ir.Table, ir.Table, ir.Table]:

@@ -4,8 +4,8 @@ from kedro.pipeline import Pipeline, node
 
 from aitm_kedro.pipelines.preparation.nodes import (
     build_vocabulary,
-    check_known_counts,
     check_labels,
+    check_published,
     describe_dataset,
     downsample_negatives,
     encode_impressions,
@@ -33,10 +33,10 @@ def create_pipeline() -> Pipeline:
                 name="check_labels",
             ),
             node(
-                check_known_counts,
+                check_published,
                 inputs=["impressions", "params:funnel", "params:features", "params:split", "params:published"],
                 outputs="counts_report",
-                name="check_known_counts",
+                name="check_published",
             ),
             node(
                 split_impressions,

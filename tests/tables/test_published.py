@@ -7,7 +7,7 @@ import pytest
 
 from aitm_kedro.errors import InputError
 from aitm_kedro.parameters import Features, Funnel, Published, Split, SplitCounts, VocabularyOptions
-from aitm_kedro.pipelines.preparation.nodes import check_known_counts
+from aitm_kedro.pipelines.preparation.nodes import check_published
 from aitm_kedro.tables.vocabulary import learn_vocabulary
 
 FUNNEL = Funnel(steps=("click", "purchase"), main_steps=("purchase",))
@@ -39,7 +39,7 @@ def known(*, rows=40, vocabulary=None, **train):
 def check(put, impressions):
     def run(known, *, frame=impressions, features=FEATURES, split=None):
         split = split or Split(by="column", column="split")
-        return check_known_counts(put(frame), FUNNEL, features, split, known)
+        return check_published(put(frame), FUNNEL, features, split, known)
 
     return run
 
