@@ -137,6 +137,25 @@ def test_some_fields_in_any_order(as_examples: Callable) -> None:
     assert list(swapped.lists) == ["shops", "tags"]
 
 
+def test_a_list_before_a_field_with_one_id_is_no_order(as_examples: Callable) -> None:
+    examples = as_examples(make_table())
+    for fields in (("tags", "city"), ("city", "tags", "age", "shops")):
+        with pytest.raises(
+            InputError, match=r"Features with lists come last, but the order asked for is \['\w+', '\w+"
+        ):
+            examples.of_fields(fields)
+
+
+@pytest.mark.parametrize("name", ["list0_values", "list0_weights", "list1_values"])
+@pytest.mark.parametrize("change", [lambda part: part[:-4], lambda part: part + part[:4], lambda part: b""])
+def test_lists_of_another_size_than_was_written_are_an_error(tmp_path: Path, name: str, change: Callable) -> None:
+    write_arrays(ds.dataset(make_table()), tmp_path / "arrays")
+    path = tmp_path / "arrays" / name
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(ValueError, match=rf"'{name}' does not have the size of \d+ numbers"):
+        open_arrays(tmp_path / "arrays")
+
+
 def test_some_steps_in_any_order(as_examples: Callable) -> None:
     examples = as_examples(make_table())
     assert examples.of_steps(["click", "buy"]) is examples

@@ -237,7 +237,7 @@ def test_a_funnel_of_one_step_one_segment_column_and_lists_runs_to_the_end(proje
     assert result.exit_code == 0, result.output
     examples = newest(project, "05_model_input/mine/train_examples.parquet")
     assert {"tags", "_weights_tags"} <= set(pd.read_parquet(examples).columns)
-    assert examples.with_name("train_examples.arrays").is_dir()
+    assert [path.is_dir() for path in examples.parent.glob("train_examples-*.arrays")] == [True]
     metrics = json.loads(newest(project, "07_model_output/mine/aitm/seed0/metrics.json").read_text())
     assert len(metrics["segments"]) == 60
 
@@ -367,6 +367,34 @@ def test_a_csv_that_changes_its_mind_far_down_ends_in_a_sentence(project, monkey
     message = result.output[result.output.rindex("Error: ") :]
     assert "ratings.csv" in message
     assert "old" in message
+
+
+@pytest.mark.parametrize(
+    ("filepath", "sentence"),
+    [
+        ("${parameters:ali_ccp.foldr}", "the catalog refers to the parameter 'ali_ccp.foldr', which does not exist"),
+        ("${parameters:ali_cpp.folder}", "the catalog refers to the parameter 'ali_cpp.folder', which does not exist"),
+        ("${globals:foldr}", "Globals key 'foldr' not found and no default value provided."),
+        ("${foldr}", "Interpolation key 'foldr' not found"),
+        ("${foldr", "no viable alternative at input '${foldr'"),
+    ],
+)
+def test_a_catalog_that_refers_to_what_is_not_there_ends_in_a_sentence(project, monkeypatch, filepath, sentence):
+    own_project(project, cascade(), {"filepath": filepath})
+    result = run_here(project, monkeypatch, "--pipelines=ingestion")
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit), result.exception
+    message = result.output[result.output.rindex("Error: ") :]
+    assert message.splitlines()[0] == f"Error: {sentence} (key raw_impressions.filepath of the configuration)"
+
+
+def test_features_that_a_catalog_cannot_read_end_in_a_sentence(project, monkeypatch):
+    own_project(project, cascade(), {"filepath": "${parameters:features}"}, features={"categorcial": ["user"]})
+    result = run_here(project, monkeypatch, "--pipelines=ingestion")
+    assert result.exit_code == 1
+    message = result.output[result.output.rindex("Error: ") :]
+    assert "categorcial" in message
+    assert "raised while" not in message
 
 
 def test_examples_prepared_with_other_parameters_are_pointed_out(project, monkeypatch, caplog):

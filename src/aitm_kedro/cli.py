@@ -17,7 +17,7 @@ from kedro.config import MissingConfigException
 from kedro.framework.cli import project
 from kedro.io import DatasetError
 from kedro.validation.exceptions import ParameterValidationError
-from omegaconf.errors import InterpolationResolutionError
+from omegaconf.errors import OmegaConfBaseException
 
 from aitm_kedro.errors import InputError
 
@@ -26,7 +26,7 @@ MENDABLE = (
     DatasetError,
     ParameterValidationError,
     MissingConfigException,
-    InterpolationResolutionError,
+    OmegaConfBaseException,
 )
 ENGINE = (duckdb.Error, pa.ArrowException)
 """What the engines raise when rows are computed: a value deep in the file that has another type, a damaged page."""
@@ -50,10 +50,16 @@ class _Run(click.Command):
             if os.environ.get("AITM_TRACEBACK"):
                 traceback.print_exc()
             logging.getLogger(__name__).debug("The run failed.", exc_info=error)
-            sentence = str(error.__cause__ if isinstance(error, InterpolationResolutionError) else error)
+            sentence = _of_configuration(error) if isinstance(error, OmegaConfBaseException) else str(error)
             if isinstance(error, ENGINE):
                 sentence = f"The data could not be read or computed. The engine says: {sentence}"
             raise click.ClickException(f"{sentence}\n(AITM_TRACEBACK=1 shows where in the code.)") from None
+
+
+def _of_configuration(error: OmegaConfBaseException) -> str:
+    """What OmegaConf says, or what a resolver of ours said, and the key that it is about."""
+    sentence = str(error).partition("\n    full_key:")[0].rpartition("raised while resolving interpolation: ")[2]
+    return f"{sentence} (key {error.full_key} of the configuration)" if error.full_key else sentence
 
 
 def _pipelines(ctx: click.Context) -> set[str]:

@@ -182,6 +182,9 @@ def open_arrays(folder: Path) -> Examples:
 
     They may be changed in memory, which does not change the files. Texts (segments, and ids of impressions that are no
     numbers) are read at once.
+
+    Raises:
+        OSError, EOFError, ValueError, KeyError, pa.ArrowException: a file is missing, or is not as it was written.
     """
     meta = json.loads((folder / "meta.json").read_text())
     with pa.memory_map(str(folder / "texts.arrow")) as source:
@@ -197,11 +200,7 @@ def open_arrays(folder: Path) -> Examples:
         segment=columns.get(SEGMENT),
         values={name: numbers[place] for place, name in enumerate(meta["values"])},
         lists={
-            name: Ragged(
-                _open(folder / f"list{place}_offsets.npy"),
-                _map(folder / f"list{place}_values", np.int32),
-                _map(folder / f"list{place}_weights", np.float32) if name in meta["weighted"] else None,
-            )
+            name: _open_lists(folder, place, is_weighted=name in meta["weighted"])
             for place, name in enumerate(meta["lists"])
         },
     )
@@ -249,5 +248,15 @@ def _open(path: Path) -> np.ndarray:
     return array
 
 
-def _map(path: Path, kind: Any) -> np.ndarray:
-    return np.memmap(path, kind, mode="c") if path.stat().st_size else np.empty(0, kind)
+def _open_lists(folder: Path, place: int, *, is_weighted: bool) -> Ragged:
+    offsets = _open(folder / f"list{place}_offsets.npy")
+    values = _map(folder / f"list{place}_values", np.int32, int(offsets[-1]))
+    return Ragged(
+        offsets, values, _map(folder / f"list{place}_weights", np.float32, len(values)) if is_weighted else None
+    )
+
+
+def _map(path: Path, kind: Any, count: int) -> np.ndarray:
+    if path.stat().st_size != count * np.dtype(kind).itemsize:
+        raise ValueError(f"'{path.name}' does not have the size of {count} numbers")
+    return np.memmap(path, kind, mode="c") if count else np.empty(0, kind)

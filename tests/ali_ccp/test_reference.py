@@ -50,7 +50,6 @@ def prepare(folder, target, *, preset, lists=()):
         "path": str(target),
         "features": features.model_dump(),
         "max_unreadable": 0.5,
-        "connection": CONNECTION,
     }
     parameters = {
         "funnel": Funnel(steps=("click", "purchase"), main_steps=("purchase",)),
@@ -64,7 +63,8 @@ def prepare(folder, target, *, preset, lists=()):
     }
     pipeline = ingestion.create_pipeline() + preparation.create_pipeline()
     catalog = DataCatalog({name: _Kept(copy_mode="assign") for name in pipeline.datasets()})
-    catalog["raw_impressions"], catalog["source_report"] = AliCCP(**source), AliCCPReport(**source)
+    catalog["raw_impressions"] = AliCCP(**source, connection=CONNECTION)
+    catalog["source_report"] = AliCCPReport(**source)
     for name, value in parameters.items():
         catalog[f"params:{name}"] = value
     SequentialRunner().run(pipeline, catalog)

@@ -5,7 +5,7 @@ import lightgbm as lgb
 import numpy as np
 import pytest
 
-from aitm_kedro.baselines.lightgbm import LightGBMOptions, predict_with_lightgbm, train_lightgbm
+from aitm_kedro.baselines.lightgbm import LightGBMOptions, _matrix, predict_with_lightgbm, train_lightgbm
 from aitm_kedro.errors import InputError
 from aitm_kedro.evaluation.auc import auc
 from aitm_kedro.examples import Examples
@@ -177,6 +177,22 @@ def test_a_list_is_its_length_and_the_shares_of_frequent_ids(
     assert (auc(valid.labels[:, 1], found[:, 1]) > 0.7) == (list_values > 0)
     monkeypatch.setattr("aitm_kedro.baselines.lightgbm.ROWS_AT_ONCE", 77)
     np.testing.assert_array_equal(predict_with_lightgbm(models, valid), found)
+
+
+@pytest.mark.parametrize("rows", [slice(None), slice(100, 350), slice(900, 2000)])
+@pytest.mark.parametrize("rows_at_once", [1, 77, 250, 10_000])
+def test_a_matrix_made_in_parts_is_that_made_at_once(
+    splits: tuple[Examples, Examples], monkeypatch: pytest.MonkeyPatch, rows: slice, rows_at_once: int
+) -> None:
+    examples = with_list(splits[0].take(np.arange(1000)), 0)
+    lists = examples.lists["tags, all"]
+    examples = replace(examples, fields=(*examples.fields, "bare"), lists={**examples.lists, "bare": replace(lists)})
+    expected = np.hstack([examples.ids] + [columns_of(lists, 6)] * 2).astype(np.float32)
+    expected[:, 0] = examples.values["age, in years"]
+    at_once = _matrix(examples, rows, list_values=6)
+    np.testing.assert_allclose(at_once, expected[rows], rtol=1e-6)
+    monkeypatch.setattr("aitm_kedro.baselines.lightgbm.ROWS_AT_ONCE", rows_at_once)
+    np.testing.assert_array_equal(_matrix(examples, rows, list_values=6), at_once)
 
 
 def test_lists_alone_are_enough(splits: tuple[Examples, Examples]) -> None:

@@ -3,9 +3,18 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from scipy.optimize import minimize
+from scipy import sparse
+from scipy.optimize import OptimizeResult, minimize
+from sklearn.linear_model import LogisticRegression
 
-from aitm_kedro.baselines.logistic import LogisticOptions, encode, one_hot, predict_with_logistic, train_logistic
+from aitm_kedro.baselines.logistic import (
+    LogisticOptions,
+    _minimise,
+    encode,
+    one_hot,
+    predict_with_logistic,
+    train_logistic,
+)
 from aitm_kedro.baselines.oracle import align_truth
 from aitm_kedro.errors import InputError
 from aitm_kedro.evaluation.auc import auc
@@ -149,3 +158,38 @@ def test_lists_are_learnt_from_and_predicted_from(monkeypatch: pytest.MonkeyPatc
     alone = [part.of_fields(["tags", "shops"]) for part in (train, valid)]
     weights, _ = train_logistic(*alone, vocabulary_sizes=(4, 3), options=options)
     assert auc(valid.labels[:, 0], predict_with_logistic(weights, alone[1])[:, 0]) > 0.75
+
+
+@pytest.mark.parametrize("inverse_l2", [0.03, 3.0])
+def test_with_lists_it_is_the_regression_of_scikit_learn(inverse_l2: float) -> None:
+    train, valid = _with_lists(1500, 0), _with_lists(400, 1)
+    options = LogisticOptions(inverse_l2=(inverse_l2,))
+    weights, _ = train_logistic(train, valid, vocabulary_sizes=(*SIZES, 4, 3), options=options)
+    x, predictions = _dense_lists(train), predict_with_logistic(weights, valid)
+    for t in range(2):
+        sign = 2.0 * train.labels[:, t] - 1
+
+        def objective(w: np.ndarray, intercept: float, sign: np.ndarray = sign) -> float:
+            return inverse_l2 * np.logaddexp(0, -sign * (x @ w + intercept)).sum() + 0.5 * w @ w
+
+        theirs = LogisticRegression(C=inverse_l2, solver="lbfgs", tol=1e-8, max_iter=5000).fit(x, train.labels[:, t])
+        least = objective(theirs.coef_[0], theirs.intercept_[0])
+        ours = weights.tensors["coefficients"][t].astype(float), float(weights.tensors["intercepts"][t])
+        assert objective(*ours) == pytest.approx(least, rel=1e-4)
+        np.testing.assert_allclose(predictions[:, t], theirs.predict_proba(_dense_lists(valid))[:, 1], atol=2e-3)
+
+
+def test_columns_are_scaled_by_the_squares_of_their_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That is their curvature. How many values a column has says the same of ones alone, not of shares."""
+    starts = []
+
+    def stay(objective: object, start: np.ndarray, **_: object) -> OptimizeResult:
+        starts.append(start)
+        return OptimizeResult(x=start, nit=0)
+
+    monkeypatch.setattr("aitm_kedro.baselines.logistic.minimize", stay)
+    x = sparse.random(300, 9, density=0.3, format="csr", dtype=np.float32, random_state=0)
+    y = np.arange(300) % 3 == 0
+    _minimise(x, y, np.ones(10), inverse_l2=0.3, max_iterations=1)
+    squares = np.append(np.square(x.toarray().astype(float)).sum(axis=0), 300)
+    np.testing.assert_allclose(starts[0], np.sqrt(0.3 * (1 / 3) * (2 / 3) * squares + 1), rtol=1e-6)

@@ -11,9 +11,11 @@ from kedro.io import DataCatalog, DatasetError
 from tests.ali_ccp.files import impression, user, write_folder
 from tests.conftest import ROOT
 
-from aitm_kedro.ali_ccp import SINGLE_VALUED
+from aitm_kedro.ali_ccp import SINGLE_VALUED, Fields
 from aitm_kedro.datasets import AliCCP, AliCCPReport
 from aitm_kedro.errors import InputError
+from aitm_kedro.parameters import Features, Funnel, Ingestion, Split
+from aitm_kedro.pipelines.ingestion.nodes import ingest_impressions
 
 CONNECTION = {"backend": "duckdb", "database": ":memory:", "threads": 2}
 LISTS = [{"name": "109_14", "weights": "109_14_weights"}, {"name": "210"}]
@@ -29,8 +31,9 @@ def make(folder, tmp_path):
     """A dataset of either kind."""
 
     def create(kind=AliCCP, **options):
-        given = {"filepath": str(folder), "path": str(tmp_path / "target"), "connection": CONNECTION} | options
-        return kind(**given)
+        given = {"filepath": str(folder), "path": str(tmp_path / "target")}
+        given |= {"connection": CONNECTION} if kind is AliCCP else {}
+        return kind(**given | options)
 
     return create
 
@@ -63,8 +66,7 @@ def test_a_catalog_entry_gives_a_lazy_table_with_the_fields(folder, tmp_path):
         "101": "int64",
         "109_14": "array<int64>",
         "210": "array<int64>",
-        "109_14_weights": "array<float32>",
-        "210_weights": "array<float32>",
+        "109_14_weights": "array<float32>",  # and none of 210, whose weights are not asked for
     }
     assert table.order_by("impression_id")["split"].to_pyarrow().to_pylist() == ["train"] * 3 + ["test"] * 2
     assert table.count().to_pyarrow().as_py() == 5
@@ -128,12 +130,33 @@ def test_it_is_read_only(make):
         ),
         ({"lists": ["tags"]}, "features.lists names 'tags', which is no field of Ali-CCP; .*several have 109_14,"),
         ({"categorical": ["101"], "numeric": ["125"]}, "numeric names '125', but no field of Ali-CCP is a number"),
+        (
+            {"lists": ["109_14", {"name": "210", "weights": "109_14_weights"}]},
+            "gives '210' the weights '109_14_weights', but Ali-CCP has them as '210_weights'",
+        ),
+        (
+            {"lists": [{"name": "210", "weights": "210"}]},
+            "gives '210' the weights '210', but Ali-CCP has them as '210_weights'",
+        ),
     ],
 )
 def test_features_that_are_no_fields_end_in_a_sentence(make, features, sentence):
     for kind in (AliCCP, AliCCPReport):
         with pytest.raises(InputError, match=sentence):
             make(kind, features=features)
+
+
+def test_features_that_are_no_fields_are_named_before_any_file_is_looked_for(make, tmp_path):
+    features = {"lists": [{"name": "210", "weights": "w"}]}
+    for kind in (AliCCP, AliCCPReport):
+        with pytest.raises(InputError, match="gives '210' the weights 'w', but Ali-CCP has them as '210_weights'"):
+            make(kind, features=features, filepath=str(tmp_path / "nowhere"))
+
+
+def test_lists_without_weights_have_no_column_of_them(make):
+    table = make(features={"lists": ["210", {"name": "109_14", "weights": "109_14_weights"}]}).load()
+    assert table.columns[4:] == ("210", "109_14", "109_14_weights")
+    assert make(features={"lists": ["210"]}).load().columns[4:] == ("210",)
 
 
 def test_files_that_are_not_there_end_in_a_sentence(make, tmp_path):
@@ -206,8 +229,7 @@ def test_parameters_of_a_run_reach_the_source(folder):
         assert dataset._folder == folder
         assert dataset._options.max_values == 7
         assert dataset._options.max_unreadable == 0.25
-        assert dataset._options.single == SINGLE_VALUED
-        assert dataset._options.multi == ()
+        assert dataset._options.fields == Fields(single=SINGLE_VALUED, multi=(), weighted=())
     assert str(catalog.get("raw_impressions")._target) == "data/02_intermediate/ali_ccp/source"
 
 
@@ -215,10 +237,83 @@ def test_features_of_a_run_reach_the_source(folder):
     features = {"categorical": ["205", "101"], "lists": LISTS}
     catalog = load_config("ali_ccp", features=features, ali_ccp={"folder": str(folder)})
     for name in ("raw_impressions", "source_report"):
-        options = catalog.get(name)._options
-        assert (options.single, options.multi) == (("205", "101"), ("109_14", "210"))
+        fields = catalog.get(name)._options.fields
+        assert fields == Fields(single=("205", "101"), multi=("109_14", "210"), weighted=("109_14",))
     with pytest.raises(DatasetError, match=r"features.categorical names 'city', which is no field of Ali-CCP"):
         load_config("ali_ccp", features={"categorical": ["city"]}).get("raw_impressions")
+
+
+FUNNEL = Funnel(steps=("click", "purchase"), main_steps=("purchase",))
+
+
+@pytest.fixture
+def ingest(make, tmp_path):
+    """The impressions and the report of the ingestion stage, of files with these impressions to train on."""
+
+    def run(*lines):
+        write_folder(tmp_path / "files", sample_skeleton_train=list(lines))
+        features = {"categorical": ["205", "101"], "lists": LISTS}
+        raw = make(features=features).load()
+        split = Split(by="column", column="split")
+        given = (FUNNEL, Features.model_validate(features), split, Ingestion())
+        impressions, _, report = ingest_impressions(raw, {}, *given)
+        return impressions.order_by("impression_id").to_pyarrow().to_pylist(), report
+
+    return run
+
+
+def test_sample_ids_that_come_twice_are_counted(ingest):
+    line = impression(1, "205:11", "210:5", labels="1,0")
+    rows, report = ingest(
+        *[line, line, line],
+        impression(2, "205:12", labels="1,1"),
+        *[impression(3, "205:14"), impression(3, "205:13"), impression(3, "205:13")],
+        *[impression(4, "205:15", "210:7"), impression(4, "205:15", "210:8")],
+        *[impression(5, "205:16", user="u1"), impression(5, "205:16", user="u2")],
+    )
+    assert report["rows_aside"] == {"exact_duplicates": 3, "other_duplicates": 3, "immature": 0}
+    assert (report["rows_in"], report["rows_out"]) == (11 + 2, 5 + 2)  # 2 to test on
+    assert [row["impression_id"] for row in rows] == [1, 2, 3, 4, 5, 10**12 + 1, 10**12 + 2]
+    assert [(row["205"], row["101"], row["210"]) for row in rows[:5]] == [
+        (11, 1, [5]),
+        (12, 1, []),
+        (13, 1, []),  # of rows that differ, the one with the smaller values
+        (15, 1, [7]),
+        (16, 1, []),
+    ]
+
+
+@pytest.mark.parametrize("other", ["1,0", "0,1", "1,1"])
+def test_sample_ids_with_contradicting_labels_end_in_a_sentence(ingest, other):
+    with pytest.raises(InputError, match=r"1 values of 'impression_id' stand in several rows with different .* 2;"):
+        ingest(impression(1, "205:11"), impression(2, "205:11"), impression(2, "205:11", labels=other))
+
+
+def test_the_same_sample_id_in_both_splits_is_no_duplicate(ingest):
+    rows, report = ingest(impression(1, "205:11", labels="1,1"))  # 1 of test says 0,0
+    assert sum(report["rows_aside"].values()) == 0
+    assert [row["impression_id"] for row in rows] == [1, 10**12 + 1, 10**12 + 2]
+
+
+def test_without_its_parquet_file_a_source_is_read_again(make):
+    dataset = make()
+    expected = dataset.load().order_by("impression_id").to_pyarrow()
+    dataset.path.unlink()
+    assert not dataset.exists()
+    assert dataset.load().order_by("impression_id").to_pyarrow().equals(expected)
+    assert make(AliCCPReport).load()["rows"] == {"train": 3, "test": 2}
+
+
+def test_the_report_reads_what_is_there(make):
+    report = make(AliCCPReport)
+    assert not report.exists()
+    made = report.load()
+    assert report.exists()
+    assert made["unreadable_lines_in"] == str(make().path.with_name("unreadable.parquet"))
+    with pytest.raises(DatasetError, match="AliCCPReport is read-only"):
+        report.save({})
+    with pytest.raises(TypeError, match="connection"):
+        make(AliCCPReport, connection=CONNECTION)
 
 
 def test_two_entries_read_the_files_once(folder, tmp_path, make, monkeypatch):

@@ -111,6 +111,57 @@ def test_a_table_of_ones_own_is_copied_for_it_may_be_written_over(tmp_path, make
     assert target.load().count().execute() == 5
 
 
+def rows_of(dataset: Table) -> int:
+    return int(dataset.load().count().execute())
+
+
+def test_an_unversioned_target_is_never_a_second_name(saved, tmp_path):
+    """It may be written over, in place too, and that must not reach the version."""
+    target = Table(filepath=str(tmp_path / "mine.parquet"), connection=CONNECTION)
+    target.save(saved.load())
+    path = tmp_path / "mine.parquet"
+    assert path.stat().st_nlink == file_of(saved).stat().st_nlink == 1
+    with path.open("r+b") as file:
+        file.write(b"over")
+    assert rows_of(saved) == 100
+
+
+def test_a_source_that_is_made_once_is_copied_into_an_unversioned_target(tmp_path):
+    source = Squares(filepath=str(tmp_path / "squares.parquet"))
+    target = Table(filepath=str(tmp_path / "mine.parquet"), connection=CONNECTION)
+    target.save(source.load())
+    assert source.path.stat().st_nlink == 1
+    assert rows_of(target) == 9
+
+
+def test_a_table_loaded_with_arguments_is_not_its_file(tmp_path, make):
+    """What they make of the file may be other columns, or other rows."""
+    dataset = make("impressions.parquet", load_args={"union_by_name": True, "filename": True})
+    dataset.save(ibis.memtable(pd.DataFrame({"impression_id": range(5)})))
+    target = make("legal.parquet")
+    target.save(dataset.load())
+    assert not same_file(dataset, target)
+    assert "filename" in target.load().columns
+
+
+def test_a_table_of_the_same_name_read_from_elsewhere_is_not_the_file_before(tmp_path, make):
+    """The engine knows both by one name, so that their expressions are equal."""
+    versioned = make("impressions.parquet", table_name="impressions")
+    versioned.save(ibis.memtable(pd.DataFrame({"impression_id": range(5)})))
+    before = versioned.load()
+    path = tmp_path / "mine.parquet"
+    pd.DataFrame({"impression_id": range(7)}).to_parquet(path)
+    options = {"filepath": str(path), "connection": CONNECTION, "table_name": "impressions"}
+    for load_args in (None, {"hive_partitioning": False}):
+        versioned.load()
+        table = Table(**options, load_args=load_args).load()
+        assert table.op() == before.op()
+        target = make(f"legal{bool(load_args)}.parquet")
+        target.save(table)
+        assert not same_file(versioned, target)
+        assert rows_of(target) == 7
+
+
 def test_a_source_that_is_made_once_is_a_second_name(tmp_path, make):
     source = Squares(filepath=str(tmp_path / "squares.parquet"))
     target = make("impressions.parquet")

@@ -257,6 +257,16 @@ def test_lists_stand_beside_other_features_and_keep_their_rows(put_lists):
     assert "_weights_tags" not in encode_examples(table, some, funnel=FUNNEL, features=features).columns
 
 
+def test_weights_that_the_table_has_not_are_named(put_lists):
+    table = put_lists(tags=[["a"], ["b"]], shops=[[1], [2]], v=[[1], [2]])
+    features = Features(
+        lists=({"name": "tags", "weights": "w"}, {"name": "shops", "weights": "v"}, {"name": "shops2", "weights": "x"})
+    )
+    words = learn_vocabulary(table, Features(lists=("tags", "shops")), VocabularyOptions(min_count=1))
+    with pytest.raises(InputError, match=r"^features.lists names weights that the table has not: w, x$"):
+        encode_examples(table, words, funnel=FUNNEL, features=features)
+
+
 @KINDS
 def test_lists_of_any_type_compile_for_spark(put_lists, lists, monkeypatch):
     class Options(ibis.config.Config):

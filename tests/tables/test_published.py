@@ -95,6 +95,22 @@ def test_a_bound_that_holds_does_not_make_data_the_original(check):
     assert report["verdict"] == "these are not the original files of Ali-CCP: no known count matches"
 
 
+def test_illegal_rows_that_match_by_accident_do_not_make_data_the_original(check):
+    """Other data may well have as few of them, or none."""
+    positives = {"click": 6, "purchase": 3}
+    splits = {"train": SplitCounts(rows=1, illegal=1, positives=positives), "test": SplitCounts(rows=2, illegal=3)}
+    report = check(Published(source="Ali-CCP", splits=splits, vocabulary={"205": 2}))
+    assert results(report) == {
+        "rows of train": (1, 40, False),
+        "illegal rows of train": (1, 1, True),
+        "click in train": (6, 5, False),
+        "purchase in train": (3, 2, False),
+        "rows of test": (2, 10, False),
+        "illegal rows of test": (3, 3, True),
+    }
+    assert report["verdict"] == "these are not the original files of Ali-CCP: no known count matches"
+
+
 def test_nothing_is_known_of_other_sources(check, impressions):
     nothing = {"source": None, "verdict": "no counts are known for this source", "checks": []}
     assert check(Published()) == nothing

@@ -27,9 +27,9 @@ Made = TypeVar("Made")
 VERSION = 1
 """Of what is written; another one reads the files again."""
 
-CHUNK_BYTES = 8 << 20
+CHUNK_BYTES = 16 << 20
 MOST_WORKERS = 8
-"""Each holds a chunk or two, of about 100 MB when it is taken apart."""
+"""Each holds a chunk or two, of about 200 MB when it is taken apart."""
 
 IMPRESSIONS, UNREADABLE, REPORT, SCRATCH = "impressions.parquet", "unreadable.parquet", "report.json", "scratch"
 

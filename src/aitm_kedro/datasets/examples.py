@@ -38,7 +38,7 @@ class ExampleArrays(ArrowTable):
             raise DatasetError(f"'{path}' cannot be laid out as arrays beside it: {error}") from error
         try:
             examples: Examples = open_arrays(folder)
-        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        except (OSError, EOFError, ValueError, KeyError, pa.ArrowException) as error:
             raise DatasetError(
                 f"The arrays in '{folder}' are damaged; delete the folder, and the next run lays them out again. "
                 f"({error})"

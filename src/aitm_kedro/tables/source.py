@@ -17,8 +17,6 @@ from aitm_kedro.tables.values import as_category, as_number, as_time, without_na
 
 LabelSource = Literal["columns", "times"]
 
-"""Of a value in a list: about the largest number that float32, the type of weights among encoded examples, holds."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
