@@ -26,7 +26,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from aitm_kedro.examples import Examples, open_arrays, write_arrays
+from aitm_kedro.arrays import open_arrays, write_arrays
+from aitm_kedro.examples import Examples
 from aitm_kedro.funnel import IMPRESSION_ID
 from aitm_kedro.models import build_model
 from aitm_kedro.models.aitm import AITMOptions

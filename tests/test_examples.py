@@ -10,9 +10,10 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
-from aitm_kedro import examples as module
+from aitm_kedro import arrays as module
+from aitm_kedro.arrays import open_arrays, write_arrays
 from aitm_kedro.errors import InputError
-from aitm_kedro.examples import Examples, open_arrays, write_arrays
+from aitm_kedro.examples import Examples
 from aitm_kedro.ragged import Ragged
 
 

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from kedro.io import DatasetError, Version
 
+from aitm_kedro.arrays import LAYOUT
 from aitm_kedro.datasets import ExampleArrays
-from aitm_kedro.examples import LAYOUT
 
 VERSION = "2024-01-01T00.00.00.000Z"
 

@@ -6,8 +6,9 @@ from typing import Any
 import pyarrow as pa
 from kedro.io import DatasetError
 
+from aitm_kedro.arrays import LAYOUT, open_arrays, write_arrays
 from aitm_kedro.datasets.tables import ArrowTable
-from aitm_kedro.examples import LAYOUT, Examples, open_arrays, write_arrays
+from aitm_kedro.examples import Examples
 from aitm_kedro.storage import ensure, sweep
 
 
@@ -38,7 +39,7 @@ class ExampleArrays(ArrowTable):
             raise DatasetError(f"'{path}' cannot be laid out as arrays beside it: {error}") from error
         try:
             examples: Examples = open_arrays(folder)
-        except (OSError, EOFError, ValueError, KeyError, pa.ArrowException) as error:
+        except (OSError, EOFError, TypeError, ValueError, pa.ArrowException) as error:
             raise DatasetError(
                 f"The arrays in '{folder}' are damaged; delete the folder, and the next run lays them out again. "
                 f"({error})"
