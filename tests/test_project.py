@@ -388,6 +388,15 @@ def test_a_catalog_that_refers_to_what_is_not_there_ends_in_a_sentence(project, 
     assert message.splitlines()[0] == f"Error: {sentence} (key raw_impressions.filepath of the configuration)"
 
 
+def test_what_a_source_complains_of_is_said_without_the_arguments_of_its_dataset(project, monkeypatch):
+    result = run_here(project, monkeypatch, "--env=ali_ccp", "--pipelines=ingestion")
+    assert result.exit_code == 1
+    message = result.output[result.output.rindex("Error: ") :]
+    assert message.startswith("Error: '")
+    assert "has no common_features_train.csv (or sample_train.tar.gz), no sample_skeleton_train.csv" in message
+    assert "Failed while loading" not in message
+
+
 def test_features_that_a_catalog_cannot_read_end_in_a_sentence(project, monkeypatch):
     own_project(project, cascade(), {"filepath": "${parameters:features}"}, features={"categorcial": ["user"]})
     result = run_here(project, monkeypatch, "--pipelines=ingestion")

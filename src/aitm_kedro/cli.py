@@ -50,10 +50,18 @@ class _Run(click.Command):
             if os.environ.get("AITM_TRACEBACK"):
                 traceback.print_exc()
             logging.getLogger(__name__).debug("The run failed.", exc_info=error)
-            sentence = _of_configuration(error) if isinstance(error, OmegaConfBaseException) else str(error)
+            sentence = _of_configuration(error) if isinstance(error, OmegaConfBaseException) else str(_cause(error))
             if isinstance(error, ENGINE):
                 sentence = f"The data could not be read or computed. The engine says: {sentence}"
             raise click.ClickException(f"{sentence}\n(AITM_TRACEBACK=1 shows where in the code.)") from None
+
+
+def _cause(error: BaseException) -> BaseException:
+    """What a dataset complained of, without its arguments, which Kedro puts before the sentence."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, InputError):
+        cause = cause.__cause__
+    return cause or error
 
 
 def _of_configuration(error: OmegaConfBaseException) -> str:
