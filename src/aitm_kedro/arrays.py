@@ -16,7 +16,7 @@ import pyarrow.dataset as ds
 
 from aitm_kedro.examples import Examples
 from aitm_kedro.funnel import IMPRESSION_ID, SEGMENT, value_column, weights_column
-from aitm_kedro.ragged import Ragged
+from aitm_kedro.ragged import Ragged, offsets_of
 
 # N = examples, F = fields with one id a row, T = steps, V = numeric fields
 
@@ -152,7 +152,7 @@ class _RaggedWriter:
     """A list field, batch after batch, in files that somebody else closes."""
 
     def __init__(self, folder: Path, place: int, is_weighted: bool, files: ExitStack) -> None:
-        self._folder, self._place, self._lengths = folder, place, [np.zeros(1, np.int64)]
+        self._folder, self._place, self._lengths = folder, place, [np.empty(0, np.int64)]
         self._values = files.enter_context((folder / f"list{place}_values").open("wb"))
         self._weights = files.enter_context((folder / f"list{place}_weights").open("wb")) if is_weighted else None
 
@@ -166,7 +166,7 @@ class _RaggedWriter:
 
     def write_offsets(self) -> None:
         """Write where each list begins, once all are there."""
-        np.save(self._folder / f"list{self._place}_offsets.npy", np.cumsum(np.concatenate(self._lengths)))
+        np.save(self._folder / f"list{self._place}_offsets.npy", offsets_of(np.concatenate(self._lengths)))
 
 
 def _create(path: Path, kind: Any, shape: tuple[int, ...]) -> np.ndarray:

@@ -43,7 +43,7 @@ class Ragged:
             [9, 7, 8]
         """
         starts, lengths = self.offsets[rows], self.offsets[np.asarray(rows) + 1] - self.offsets[rows]
-        offsets = _starts(lengths)
+        offsets = offsets_of(lengths)
         places = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
         return type(self)(offsets, self.values[places], None if self.weights is None else self.weights[places])
 
@@ -73,20 +73,20 @@ class Ragged:
         row = np.repeat(np.arange(len(self)), self.lengths)
         order = np.lexsort((-self.weights, row))  # stable, and the rows stay where they are
         kept = np.sort(order[np.arange(len(order)) - self.offsets[row] < count])
-        return type(self)(_starts(np.minimum(self.lengths, count)), self.values[kept], self.weights[kept])
+        return type(self)(offsets_of(np.minimum(self.lengths, count)), self.values[kept], self.weights[kept])
 
     @classmethod
     def concatenate(cls, parts: Sequence["Ragged"]) -> Self:
         """The rows of all parts; either all have weights or none."""
         weights = [part.weights for part in parts if part.weights is not None]
         return cls(
-            _starts(np.concatenate([part.lengths for part in parts])),
+            offsets_of(np.concatenate([part.lengths for part in parts])),
             np.concatenate([part.values for part in parts]),
             np.concatenate(weights) if weights else None,
         )
 
 
-def _starts(lengths: np.ndarray) -> np.ndarray:
+def offsets_of(lengths: np.ndarray) -> np.ndarray:
     """Offsets int64 [N + 1] of rows with these lengths [N]."""
     offsets = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths, out=offsets[1:])

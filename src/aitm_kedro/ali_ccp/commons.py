@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from aitm_kedro.ali_ccp.parsing import Parsed, Single
-from aitm_kedro.ragged import Ragged
+from aitm_kedro.ragged import Ragged, offsets_of
 
 # C = common rows, M = values of a multi-valued field of all of them
 
@@ -101,9 +101,8 @@ class _Collector:
         lengths = np.zeros(rows, np.int64)
         for start, part in self._lengths:
             lengths[start : start + len(part)] = part
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
         return Ragged(
-            offsets,
+            offsets_of(lengths),
             np.memmap(self._path / "values", np.int64, mode="r"),
             np.memmap(self._path / "weights", np.float32, mode="r"),
         )

@@ -1,6 +1,5 @@
 """A chunk of the skeleton with the features of its common rows."""
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -62,7 +61,7 @@ def join(
     }
     overridden = 0
     for name in fields.single:
-        field, twice = _join_single(_nothing(chunk.rows, chunk.single, name), commons.single.get(name), rows)
+        field, twice = _join_single(chunk.single.get(name), commons.single.get(name), rows)
         columns[name] = pa.array(field.ids, mask=~field.known)
         overridden += twice
     for name in fields.multi:
@@ -77,12 +76,9 @@ def join(
     return Joined(table, without_common_row=int((rows < 0).sum()), overridden=overridden)
 
 
-def _nothing(rows: int, singles: Mapping[str, Single], name: str) -> Single:
-    return singles[name] if name in singles else Single(np.zeros(rows, np.int64), np.zeros(rows, bool))
-
-
-def _join_single(own: Single, common: Single | None, rows: np.ndarray) -> tuple[Single, int]:
+def _join_single(own: Single | None, common: Single | None, rows: np.ndarray) -> tuple[Single, int]:
     """The common row's value where it has one, else the row's own; how many have both."""
+    own = own or Single(np.zeros(len(rows), np.int64), np.zeros(len(rows), bool))
     if common is None:
         return own, 0
     known = common.known[rows] & (rows >= 0)

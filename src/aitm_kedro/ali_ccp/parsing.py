@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from aitm_kedro.ali_ccp.layout import ENTRIES, ID, LONGEST_ID, VALUE, Column, Layout
-from aitm_kedro.ragged import LARGEST_WEIGHT, Ragged
+from aitm_kedro.ragged import LARGEST_WEIGHT, Ragged, offsets_of
 
 # n = lines of a chunk that can be read, m = their entries
 
@@ -245,8 +245,7 @@ def _pick_multi(entries: _Entries, wanted: Sequence[str]) -> dict[str, Ragged]:
         if name not in entries.fields:
             continue
         places = np.flatnonzero(entries.code == entries.fields.index(name))
-        offsets = np.zeros(rows + 1, np.int64)
-        np.cumsum(np.bincount(entries.row[places], minlength=rows), out=offsets[1:])
+        offsets = offsets_of(np.bincount(entries.row[places], minlength=rows))
         found[name] = Ragged(offsets, entries.ids[places], entries.values[places])
     return found
 

@@ -137,31 +137,32 @@ class _Reader:
     def _join(self, split: Split, aside: pq.ParquetWriter) -> Iterator[pa.Table]:
         """Impressions of a split with the features of their common rows."""
         common, skeleton = self._files[COMMON.file(split)], self._files[SKELETON.file(split)]
-        parsed = self._chunks(common, self._parse(common), aside, size=CHUNK_BYTES)
-        commons = collect((chunk for chunk, _ in parsed), scratch=self._folder / SCRATCH / split)
+        parsed = self._chunks(common, lambda chunk: chunk, aside, size=CHUNK_BYTES)
+        commons = collect(parsed, scratch=self._folder / SCRATCH / split)
         self._accounts[common.name].counts["repeated_common_row"] = commons.repeated
-        parse_skeleton, options = self._parse(skeleton), self._options
+        options = self._options
 
-        def parse_and_join(data: bytes) -> tuple[Parsed, Joined]:
-            chunk, _ = parse_skeleton(data)
-            return chunk, join(chunk, commons, split=split, fields=options.fields, max_values=options.max_values)
+        def join_chunk(chunk: Parsed) -> Joined:
+            return join(chunk, commons, split=split, fields=options.fields, max_values=options.max_values)
 
         # A chunk with its lists is to need about as much memory as one without.
         size = max(CHUNK_BYTES // (1 + int(commons.values_a_row) // 16), 1 << 18)
         counts = self._accounts[skeleton.name].counts
-        for _, joined in self._chunks(skeleton, parse_and_join, aside, size=size):
+        for joined in self._chunks(skeleton, join_chunk, aside, size=size):
             counts["without_common_row"] += joined.without_common_row
             counts["repeated_field"] += joined.overridden
             yield joined.table
 
-    def _parse(self, file: File) -> Callable[[bytes], tuple[Parsed, None]]:
-        fields = self._options.fields
-        return lambda data: (parse(data, file.layout, single=fields.single, multi=fields.multi), None)
-
     def _chunks(
-        self, file: File, read: Callable[[bytes], tuple[Parsed, Made]], aside: pq.ParquetWriter, *, size: int
-    ) -> Iterator[tuple[Parsed, Made]]:
-        """What ``read`` makes of the chunks of a file, in order, by several threads; their lines are counted."""
+        self, file: File, then: Callable[[Parsed], Made], aside: pq.ParquetWriter, *, size: int
+    ) -> Iterator[Made]:
+        """What ``then`` makes of the chunks of a file, in order, by several threads; their lines are counted."""
+        fields = self._options.fields
+
+        def read(data: bytes) -> tuple[Parsed, Made]:
+            chunk = parse(data, file.layout, single=fields.single, multi=fields.multi)
+            return chunk, then(chunk)
+
         account, workers = self._accounts[file.name], min(cores(), MOST_WORKERS)
         with file.open() as (content, disk):
             progress = Progress(file, disk)
@@ -170,5 +171,5 @@ class _Reader:
                     aside.write_table(aside_table(file.name, unreadable))
                     account.check_so_far()
                 progress.report(account.rows)
-                yield chunk, made
+                yield made
         account.check(share=self._options.max_unreadable)

@@ -141,7 +141,7 @@ def evaluate(
     Returns:
         metrics; scores, the same one number a row; placements of test rows, for paired tests against other models.
     """
-    examples = test_examples.of_steps(funnel.steps)
+    examples = test_examples.of_fields(()).of_steps(funnel.steps)  # else its fingerprint would read all features
     if not np.array_equal(examples.impression_id, predictions[IMPRESSION_ID].to_numpy()):
         raise InputError(
             f"the predictions of '{model}' are not of the rows of test_examples, so they come from different runs; run "
@@ -160,7 +160,7 @@ def evaluate_oracle(
     oracle: ds.Dataset, test_examples: Examples, funnel: Funnel, evaluation: Evaluation
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Judge the truth itself on the test split, where the source tells it: metrics, and the same one number a row."""
-    examples = test_examples.of_steps(funnel.steps)
+    examples = test_examples.of_fields(()).of_steps(funnel.steps)  # else its fingerprint would read all features
     truth = align_truth(oracle.to_batches(), examples.impression_id, steps=funnel.steps)
     metrics = {"model": "oracle", "seed": None} | _judged(examples, evaluation, funnel=funnel)
     if truth is None:
