@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from aitm_kedro.simulation import PRESETS, Settings, ensure_log
+from aitm_kedro.sources.simulation import PRESETS, Settings, ensure_log
 
 
 def main() -> None:

@@ -26,14 +26,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from aitm_kedro.arrays import open_arrays, write_arrays
-from aitm_kedro.examples import Examples
-from aitm_kedro.funnel import IMPRESSION_ID
-from aitm_kedro.models import build_model
-from aitm_kedro.models.aitm import AITMOptions
-from aitm_kedro.parameters import Training
-from aitm_kedro.training.devices import keep_freed_memory
-from aitm_kedro.training.loop import fit
+from aitm_kedro.core.example_store import open_arrays, write_arrays
+from aitm_kedro.core.examples import Examples
+from aitm_kedro.core.funnel import IMPRESSION_ID
+from aitm_kedro.learning.networks import build_model
+from aitm_kedro.learning.networks.aitm import AITMOptions
+from aitm_kedro.learning.parameters import Training
+from aitm_kedro.learning.training.devices import keep_freed_memory
+from aitm_kedro.learning.training.loop import fit
 
 SIZES = [238635, 98, 14, 3, 8, 4, 4, 3, 5, 467298, 6929, 263942, 106399, 5888, 104830, 51878, 37148, 4]
 FIELDS = [f"field{position}" for position in range(len(SIZES))]

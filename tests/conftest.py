@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow.dataset as ds
 import pytest
 
-from aitm_kedro.arrays import open_arrays, write_arrays
+from aitm_kedro.core.example_store import open_arrays, write_arrays
 
 ROOT = Path(__file__).parents[1]
 

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from aitm_kedro.configuration import MODEL_OPTIONS
-from aitm_kedro.models.tower import KINDS
+from aitm_kedro.config.schema import MODEL_OPTIONS
+from aitm_kedro.learning.layers.tower import KINDS
 from tests.conftest import ROOT
 
 MODELS = (ROOT / "docs/models.md").read_text()

@@ -3,7 +3,7 @@
 import pytest
 from kedro.io import DataCatalog
 
-from aitm_kedro.configuration import TOP_LEVEL
+from aitm_kedro.config.schema import TOP_LEVEL
 from aitm_kedro.datasets import JSON
 from aitm_kedro.hooks import EXAMPLES, PREPARATION, as_plain, prepared_otherwise
 

@@ -16,7 +16,7 @@ import yaml
 from click.testing import CliRunner
 from kedro.framework.startup import bootstrap_project
 
-from aitm_kedro.models import NETWORKS
+from aitm_kedro.learning.networks import NETWORKS
 from tests.conftest import kedro, make_project, newest
 
 KILLS = int(os.environ.get("AITM_KILLS", "2"))

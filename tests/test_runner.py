@@ -7,7 +7,8 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Node, Pipeline
 
 from aitm_kedro.datasets import JSON
-from aitm_kedro.parameters import Evaluation, Training
+from aitm_kedro.evaluation.parameters import Evaluation
+from aitm_kedro.learning.parameters import Training
 from aitm_kedro.runner import ResumingRunner, divide
 
 VERSIONS = iter(f"2024-01-{day:02d}T00.00.00.000Z" for day in range(1, 29))

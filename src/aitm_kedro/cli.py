@@ -19,7 +19,7 @@ from kedro.io import DatasetError
 from kedro.validation.exceptions import ParameterValidationError
 from omegaconf.errors import OmegaConfBaseException
 
-from aitm_kedro.errors import InputError
+from aitm_kedro.core.errors import InputError
 
 MENDABLE = (
     InputError,

@@ -20,7 +20,7 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from pydantic import BaseModel, ValidationError
 
-from aitm_kedro.configuration import TOP_LEVEL, check_parameters
+from aitm_kedro.config.schema import TOP_LEVEL, check_parameters
 from aitm_kedro.datasets.versions import version
 
 LIBRARIES = ("kedro", "ibis-framework", "duckdb", "torch", "lightgbm", "scikit-learn", "numpy", "aitm-kedro")

@@ -9,9 +9,9 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from kedro.runner import SequentialRunner
 
-from aitm_kedro.configuration import TOP_LEVEL
+from aitm_kedro.config.schema import TOP_LEVEL
+from aitm_kedro.core.parameters import MACHINE
 from aitm_kedro.datasets.versions import exists, version
-from aitm_kedro.parameters import MACHINE
 
 logger = logging.getLogger(__name__)
 

@@ -17,10 +17,10 @@ from typing import Any
 from kedro.config import OmegaConfigLoader
 from omegaconf import OmegaConf
 
-from aitm_kedro.configuration import TOP_LEVEL
-from aitm_kedro.errors import InputError
+from aitm_kedro.config.schema import TOP_LEVEL
+from aitm_kedro.core.errors import InputError
 from aitm_kedro.hooks import ProjectHooks
-from aitm_kedro.models import NETWORKS
+from aitm_kedro.learning.networks import NETWORKS
 
 MODELS = ("lightgbm", *NETWORKS)
 """What is trained, in the order of the tables: all that is registered, or name a few, as ("lightgbm", "mmoe", "aitm").

@@ -10,12 +10,14 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 from scipy import stats
 
-from aitm_kedro.errors import InputError
-from aitm_kedro.evaluation.comparison import gather, summarise
-from aitm_kedro.evaluation.scoreboard import tabulate, verdicts
-from aitm_kedro.evaluation.scores import SCORES, tidy_scores
+from aitm_kedro.comparison.markdown import tabulate, verdicts
+from aitm_kedro.comparison.scores import SCORES, tidy_scores
+from aitm_kedro.comparison.summary import gather, summarise
+from aitm_kedro.core.errors import InputError
+from aitm_kedro.core.funnel import Funnel
+from aitm_kedro.core.published import Published
+from aitm_kedro.evaluation.parameters import Evaluation
 from aitm_kedro.evaluation.significance import place_rows
-from aitm_kedro.parameters import Evaluation, Funnel, Published
 from aitm_kedro.pipelines.comparison import create_pipeline
 
 STEPS = ("click", "buy")

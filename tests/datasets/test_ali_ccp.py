@@ -8,14 +8,16 @@ import pyarrow.parquet as pq
 import pytest
 from kedro.framework.project import configure_project, settings
 from kedro.io import DataCatalog, DatasetError
-from tests.ali_ccp.files import impression, user, write_folder
 from tests.conftest import ROOT
+from tests.sources.ali_ccp.files import impression, user, write_folder
 
-from aitm_kedro.ali_ccp import SINGLE_VALUED, Fields
+from aitm_kedro.core.errors import InputError
+from aitm_kedro.core.features import Features
+from aitm_kedro.core.funnel import Funnel
 from aitm_kedro.datasets import AliCCP, AliCCPReport
-from aitm_kedro.errors import InputError
-from aitm_kedro.parameters import Features, Funnel, Ingestion, Split
 from aitm_kedro.pipelines.ingestion.nodes import ingest_impressions
+from aitm_kedro.sources.ali_ccp import SINGLE_VALUED, Fields
+from aitm_kedro.tables.parameters import Ingestion, Split
 
 CONNECTION = {"backend": "duckdb", "database": ":memory:", "threads": 2}
 LISTS = [{"name": "109_14", "weights": "109_14_weights"}, {"name": "210"}]

@@ -28,7 +28,7 @@ from aitm_kedro.datasets import (
     Table,
     Text,
 )
-from aitm_kedro.weights import Boosters, Weights
+from aitm_kedro.learning.weights import Boosters, Weights
 
 
 def frame(rows=3):
@@ -112,7 +112,7 @@ def write_with_little_room(kind, tmp_path, megabytes=1):
         import ibis, numpy as np, pandas as pd
         from kedro.io import DatasetError, Version
         from aitm_kedro import datasets
-        from aitm_kedro.weights import Boosters, Weights
+        from aitm_kedro.learning.weights import Boosters, Weights
 
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, ({megabytes} << 20, resource.RLIM_INFINITY))

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from kedro.io import DatasetError, Version
 
-from aitm_kedro.arrays import LAYOUT
+from aitm_kedro.core.example_store import LAYOUT
 from aitm_kedro.datasets import ExampleArrays
 
 VERSION = "2024-01-01T00.00.00.000Z"

@@ -8,9 +8,10 @@ import yaml
 from kedro.io import DataCatalog, DatasetError
 from kedro_datasets.ibis import FileDataset
 
+from aitm_kedro.core.errors import InputError
+from aitm_kedro.core.features import Features
+from aitm_kedro.core.funnel import Funnel
 from aitm_kedro.datasets import SimulatedFunnel
-from aitm_kedro.errors import InputError
-from aitm_kedro.parameters import Features, Funnel
 
 CONNECTION = {"backend": "duckdb", "database": ":memory:", "threads": 2}
 PARAMETERS = Path(__file__).parents[2] / "conf" / "base" / "parameters" / "funnel.yml"
@@ -48,7 +49,7 @@ def test_a_catalog_entry_gives_a_table_with_everything_the_parameters_name(tmp_p
 
 
 def test_windows_are_those_of_the_truth():
-    from aitm_kedro.simulation.clock import WINDOWS
+    from aitm_kedro.sources.simulation.clock import WINDOWS
 
     assert yaml.safe_load(PARAMETERS.read_text())["funnel"]["windows"] == WINDOWS
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from aitm_kedro.errors import InputError
+from aitm_kedro.core.errors import InputError
 from aitm_kedro.evaluation.auc import auc, auc_interval, average_precision_of_ranks, delong_variance, rank
 
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
-from aitm_kedro.errors import InputError
+from aitm_kedro.core.errors import InputError
 from aitm_kedro.evaluation.auc import auc_interval
-from aitm_kedro.evaluation.calibration import expected_calibration_error, reliability, row_log_loss
 from aitm_kedro.evaluation.metrics import evaluate_predictions
-from aitm_kedro.parameters import Evaluation
+from aitm_kedro.evaluation.parameters import Evaluation
+from aitm_kedro.evaluation.reliability import expected_calibration_error, reliability, row_log_loss
 
 STEPS = ("click", "order", "pay")
 

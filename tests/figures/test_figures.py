@@ -10,10 +10,10 @@ from matplotlib import image
 from matplotlib.figure import Figure
 
 from aitm_kedro import figures
-from aitm_kedro.evaluation.calibration import tabulate_reliability
-from aitm_kedro.evaluation.comparison import summarise
-from aitm_kedro.evaluation.representations import ADDED, AIT, ORIGINAL, lay_out
-from aitm_kedro.evaluation.transfer import COLUMNS, GROUPS, summarise_weights
+from aitm_kedro.comparison.summary import summarise
+from aitm_kedro.evaluation.reliability import tabulate_reliability
+from aitm_kedro.explain.representations import ADDED, AIT, ORIGINAL, lay_out
+from aitm_kedro.explain.transfer_weights import COLUMNS, GROUPS, summarise_weights
 from aitm_kedro.figures.style import join_words, percent
 
 STEPS = {1: ("visit",), 2: ("click", "purchase"), 4: ("click", "application", "approval", "activation")}

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pytest
 from ibis.backends.duckdb import Backend
 
-from aitm_kedro.parameters import Features, Funnel
+from aitm_kedro.core.features import Features
+from aitm_kedro.core.funnel import Funnel
 
 STEPS = ("click", "application", "approval", "activation")
 

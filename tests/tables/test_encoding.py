@@ -4,9 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from aitm_kedro.errors import InputError
-from aitm_kedro.parameters import Features, Funnel, VocabularyOptions
+from aitm_kedro.core.errors import InputError
+from aitm_kedro.core.features import Features
+from aitm_kedro.core.funnel import Funnel
 from aitm_kedro.tables.encoding import encode_examples, encode_features
+from aitm_kedro.tables.parameters import VocabularyOptions
 from aitm_kedro.tables.statistics import describe_dataset
 from aitm_kedro.tables.vocabulary import as_table, learn_vocabulary
 

@@ -13,8 +13,10 @@ from ibis.config import Config
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 
-from aitm_kedro.parameters import Ingestion, Labels, ListFeature, Published, Sampling, Split, VocabularyOptions
+from aitm_kedro.core.features import ListFeature
+from aitm_kedro.core.published import Published
 from aitm_kedro.pipelines import ingestion, preparation
+from aitm_kedro.tables.parameters import Ingestion, Labels, Sampling, Split, VocabularyOptions
 
 
 class _Kept(MemoryDataset):

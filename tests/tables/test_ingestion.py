@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aitm_kedro.errors import InputError
-from aitm_kedro.parameters import Features, Funnel, Ingestion, Split
+from aitm_kedro.core.errors import InputError
+from aitm_kedro.core.features import Features
+from aitm_kedro.core.funnel import Funnel
 from aitm_kedro.pipelines.ingestion.nodes import ingest_impressions
 from aitm_kedro.tables.attribution import attribute_conversions
+from aitm_kedro.tables.parameters import Ingestion, Split
 
 STEPS = ("click", "application", "approval", "activation")
 

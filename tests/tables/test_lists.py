@@ -9,10 +9,12 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from aitm_kedro.errors import InputError
-from aitm_kedro.parameters import Features, Funnel, Ingestion, ListFeature, Split, VocabularyOptions
+from aitm_kedro.core.errors import InputError
+from aitm_kedro.core.features import Features, ListFeature
+from aitm_kedro.core.funnel import Funnel
 from aitm_kedro.pipelines.ingestion.nodes import ingest_impressions
 from aitm_kedro.tables.encoding import encode_examples, encode_features
+from aitm_kedro.tables.parameters import Ingestion, Split, VocabularyOptions
 from aitm_kedro.tables.vocabulary import learn_vocabulary
 
 FUNNEL = Funnel(steps=("click",), main_steps=("click",))

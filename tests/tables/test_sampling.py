@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from aitm_kedro.errors import InputError
-from aitm_kedro.parameters import Funnel, Sampling
+from aitm_kedro.core.errors import InputError
+from aitm_kedro.core.funnel import Funnel
 from aitm_kedro.pipelines.preparation.nodes import downsample_negatives
+from aitm_kedro.tables.parameters import Sampling
 
 STEPS = ("click", "application", "approval", "activation")
 

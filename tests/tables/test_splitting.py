@@ -5,9 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from aitm_kedro.errors import InputError
-from aitm_kedro.parameters import Split
+from aitm_kedro.core.errors import InputError
 from aitm_kedro.pipelines.preparation.nodes import split_impressions
+from aitm_kedro.tables.parameters import Split
 
 
 @pytest.fixture

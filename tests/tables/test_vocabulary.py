@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from aitm_kedro.errors import InputError
-from aitm_kedro.parameters import Features, VocabularyOptions
+from aitm_kedro.core.errors import InputError
+from aitm_kedro.core.features import Features
 from aitm_kedro.pipelines.preparation.nodes import build_vocabulary
+from aitm_kedro.tables.parameters import VocabularyOptions
 from aitm_kedro.tables.vocabulary import learn_vocabulary
 
 COLUMNS = ["feature", "kind", "id", "value", "lower", "upper", "count"]

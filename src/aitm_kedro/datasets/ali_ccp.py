@@ -7,10 +7,11 @@ from typing import Any, NoReturn
 from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets._typing import JSONPreview
 
-from aitm_kedro.ali_ccp import Options, choose_fields, ensure_impressions, locate_impressions
+from aitm_kedro.core.errors import InputError
+from aitm_kedro.core.features import Features
 from aitm_kedro.datasets.sources import MadeOnce
-from aitm_kedro.errors import InputError
-from aitm_kedro.parameters import AliCCPFiles, Features
+from aitm_kedro.sources.ali_ccp import Options, choose_fields, ensure_impressions, locate_impressions
+from aitm_kedro.sources.ali_ccp.parameters import AliCCPFiles
 
 
 class AliCCP(MadeOnce):

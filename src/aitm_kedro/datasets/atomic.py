@@ -9,7 +9,7 @@ from typing import Any
 
 from kedro.io import DatasetError
 
-from aitm_kedro.storage import flush, flush_entry, remove
+from aitm_kedro.core.storage import flush, flush_entry, remove
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 

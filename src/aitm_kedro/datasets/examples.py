@@ -6,10 +6,10 @@ from typing import Any
 import pyarrow as pa
 from kedro.io import DatasetError
 
-from aitm_kedro.arrays import LAYOUT, open_arrays, write_arrays
+from aitm_kedro.core.example_store import LAYOUT, open_arrays, write_arrays
+from aitm_kedro.core.examples import Examples
+from aitm_kedro.core.storage import ensure, sweep
 from aitm_kedro.datasets.tables import ArrowTable
-from aitm_kedro.examples import Examples
-from aitm_kedro.storage import ensure, sweep
 
 
 class ExampleArrays(ArrowTable):

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+from aitm_kedro.core.errors import InputError
 from aitm_kedro.datasets.sources import MadeOnce
-from aitm_kedro.errors import InputError
-from aitm_kedro.simulation import Settings, ensure_log, file_name
+from aitm_kedro.sources.simulation import Settings, ensure_log, file_name
 
 
 class SimulatedFunnel(MadeOnce):

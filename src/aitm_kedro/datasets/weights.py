@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from aitm_kedro.datasets.atomic import Atomic
-from aitm_kedro.weights import Boosters, Weights
+from aitm_kedro.learning.weights import Boosters, Weights
 
 
 class _Safetensors(AbstractVersionedDataset[Weights, Weights]):
@@ -44,7 +44,7 @@ class _Safetensors(AbstractVersionedDataset[Weights, Weights]):
 
 
 class SafetensorsWeights(Atomic, _Safetensors):
-    """A model's :class:`~aitm_kedro.weights.Weights`."""
+    """A model's :class:`~aitm_kedro.learning.weights.Weights`."""
 
 
 def write(path: Path, text: str) -> None:
@@ -91,4 +91,4 @@ class _TextFolder(AbstractVersionedDataset[Boosters, Boosters]):
 
 
 class BoosterTexts(Atomic, _TextFolder):
-    """A model's :class:`~aitm_kedro.weights.Boosters`: a folder of ``{step}.txt``, which any LightGBM reads."""
+    """A model's :class:`~aitm_kedro.learning.weights.Boosters`: a folder of ``{step}.txt`` for any LightGBM."""

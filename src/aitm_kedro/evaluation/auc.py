@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtri
 
-from aitm_kedro.errors import InputError
+from aitm_kedro.core.errors import InputError
 
 # N = rows, G = distinct scores
 

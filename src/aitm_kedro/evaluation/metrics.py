@@ -13,8 +13,8 @@ from aitm_kedro.evaluation.auc import (
     interval_of_ranks,
     sort_by_score,
 )
-from aitm_kedro.evaluation.calibration import expected_calibration_error, reliability, row_log_loss
-from aitm_kedro.parameters import Evaluation
+from aitm_kedro.evaluation.parameters import Evaluation
+from aitm_kedro.evaluation.reliability import expected_calibration_error, reliability, row_log_loss
 
 # N = rows, T = steps, S = segments
 

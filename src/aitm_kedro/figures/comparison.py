@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from aitm_kedro.evaluation.comparison import CEILING, SUBJECT, YARDSTICK, aucs_by_seed, order_models
+from aitm_kedro.comparison.summary import CEILING, SUBJECT, YARDSTICK, aucs_by_seed, order_models
 from aitm_kedro.figures.style import (
     BLUE,
     GREEN,

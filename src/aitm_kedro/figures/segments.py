@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from aitm_kedro.evaluation.comparison import CEILING, order_models
+from aitm_kedro.comparison.summary import CEILING, order_models
 from aitm_kedro.figures.style import INK, NORMAL, SMALL, label_axes, new_figure, say, thousands
 
 SEGMENTS = 24

@@ -7,8 +7,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from aitm_kedro.evaluation.representations import QUARTERS
-from aitm_kedro.evaluation.transfer import GROUPS
+from aitm_kedro.explain.representations import QUARTERS
+from aitm_kedro.explain.transfer_weights import GROUPS
 from aitm_kedro.figures.style import (
     BLUE,
     GREEN,

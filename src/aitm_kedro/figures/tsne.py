@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
-from aitm_kedro.evaluation.representations import ADDED, AIT, MIN_ROWS, ORIGINAL, QUARTERS
+from aitm_kedro.explain.representations import ADDED, AIT, MIN_ROWS, ORIGINAL, QUARTERS
 from aitm_kedro.figures.style import (
     BLUE,
     GREY,

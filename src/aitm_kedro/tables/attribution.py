@@ -3,8 +3,8 @@
 import ibis
 import ibis.expr.types as ir
 
-from aitm_kedro.errors import InputError
-from aitm_kedro.funnel import IMPRESSION_TIME, Funnel, time_column
+from aitm_kedro.core.errors import InputError
+from aitm_kedro.core.funnel import IMPRESSION_TIME, Funnel, time_column
 
 _DAY = 24 * 60 * 60
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import ibis
 import ibis.expr.types as ir
 
-from aitm_kedro.errors import InputError
-from aitm_kedro.funnel import IMPRESSION_ID, IMPRESSION_TIME
+from aitm_kedro.core.errors import InputError
+from aitm_kedro.core.funnel import IMPRESSION_ID, IMPRESSION_TIME
 
 
 @dataclass(frozen=True, kw_only=True)

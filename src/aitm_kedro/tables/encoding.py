@@ -7,9 +7,9 @@ import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import pandas as pd
 
-from aitm_kedro.errors import InputError
-from aitm_kedro.funnel import IMPRESSION_ID, IMPRESSION_TIME, SEGMENT, Funnel, value_column, weights_column
-from aitm_kedro.parameters import Features
+from aitm_kedro.core.errors import InputError
+from aitm_kedro.core.features import Features
+from aitm_kedro.core.funnel import IMPRESSION_ID, IMPRESSION_TIME, SEGMENT, Funnel, value_column, weights_column
 from aitm_kedro.tables.sampling import segment_of
 from aitm_kedro.tables.values import as_category, as_number
 from aitm_kedro.tables.vocabulary import as_table

@@ -3,7 +3,7 @@
 import ibis
 import ibis.expr.types as ir
 
-from aitm_kedro.funnel import IMPRESSION_ID
+from aitm_kedro.core.funnel import IMPRESSION_ID
 
 # MD5 in hexadecimal: engines agree on it, unlike on their own hash functions, and hexadecimal text compares as numbers.
 _DIGITS = 8

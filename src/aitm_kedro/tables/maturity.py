@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import ibis
 import ibis.expr.types as ir
 
-from aitm_kedro.funnel import IMPRESSION_TIME, Funnel
+from aitm_kedro.core.funnel import IMPRESSION_TIME, Funnel
 from aitm_kedro.tables.attribution import window_seconds
 from aitm_kedro.tables.values import naive_utc
 

@@ -10,10 +10,10 @@ import ibis.expr.types as ir
 import pandas as pd
 import pyarrow as pa
 
-from aitm_kedro.errors import InputError
-from aitm_kedro.funnel import Funnel
-from aitm_kedro.parameters import Sampling
+from aitm_kedro.core.errors import InputError
+from aitm_kedro.core.funnel import Funnel
 from aitm_kedro.tables.hashing import row_hash
+from aitm_kedro.tables.parameters import Sampling
 from aitm_kedro.tables.values import small_table
 
 logger = logging.getLogger(__name__)

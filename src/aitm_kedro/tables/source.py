@@ -9,10 +9,11 @@ from typing import Any, Literal
 import ibis
 import ibis.expr.types as ir
 
-from aitm_kedro.errors import InputError
-from aitm_kedro.funnel import IMPRESSION_ID, IMPRESSION_TIME, Funnel, oracle_column, time_column
-from aitm_kedro.parameters import Features, Ingestion, Split
-from aitm_kedro.ragged import LARGEST_WEIGHT
+from aitm_kedro.core.errors import InputError
+from aitm_kedro.core.features import Features
+from aitm_kedro.core.funnel import IMPRESSION_ID, IMPRESSION_TIME, Funnel, oracle_column, time_column
+from aitm_kedro.core.ragged import LARGEST_WEIGHT
+from aitm_kedro.tables.parameters import Ingestion, Split
 from aitm_kedro.tables.values import as_category, as_number, as_time, without_nan
 
 LabelSource = Literal["columns", "times"]

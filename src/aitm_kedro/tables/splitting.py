@@ -5,10 +5,10 @@ from datetime import datetime
 import ibis
 import ibis.expr.types as ir
 
-from aitm_kedro.errors import InputError
-from aitm_kedro.funnel import IMPRESSION_TIME
-from aitm_kedro.parameters import Split
+from aitm_kedro.core.errors import InputError
+from aitm_kedro.core.funnel import IMPRESSION_TIME
 from aitm_kedro.tables.hashing import in_share, row_hash
+from aitm_kedro.tables.parameters import Split
 from aitm_kedro.tables.values import naive_utc
 
 PARTS = ("train", "valid", "test")

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import ibis.expr.types as ir
 import pandas as pd
 
-from aitm_kedro.funnel import Funnel
+from aitm_kedro.core.funnel import Funnel
 
 
 def describe_dataset(examples: Mapping[str, ir.Table], vocabulary: ir.Table, funnel: Funnel) -> pd.DataFrame:

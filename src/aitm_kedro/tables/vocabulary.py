@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from aitm_kedro.errors import InputError
-from aitm_kedro.parameters import Features, VocabularyOptions
+from aitm_kedro.core.errors import InputError
+from aitm_kedro.core.features import Features
+from aitm_kedro.tables.parameters import VocabularyOptions
 from aitm_kedro.tables.values import as_category, as_number, small_table, without_nan
 
 logger = logging.getLogger(__name__)

@@ -8,9 +8,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from aitm_kedro import figures
-from aitm_kedro.evaluation import comparison as board
-from aitm_kedro.evaluation import scoreboard
-from aitm_kedro.parameters import Evaluation, Funnel, Published
+from aitm_kedro.comparison import markdown as scoreboard
+from aitm_kedro.comparison import summary as board
+from aitm_kedro.core.funnel import Funnel
+from aitm_kedro.core.published import Published
+from aitm_kedro.evaluation.parameters import Evaluation
 
 logger = logging.getLogger(__name__)
 

@@ -5,12 +5,13 @@ from typing import Any
 
 import ibis.expr.types as ir
 
-from aitm_kedro.errors import InputError
-from aitm_kedro.funnel import IMPRESSION_ID, Funnel
-from aitm_kedro.parameters import Features, Ingestion, Split
+from aitm_kedro.core.errors import InputError
+from aitm_kedro.core.features import Features
+from aitm_kedro.core.funnel import IMPRESSION_ID, Funnel
 from aitm_kedro.tables.attribution import attribute_conversions
 from aitm_kedro.tables.deduplication import Deduplicated, deduplicate
 from aitm_kedro.tables.maturity import is_mature_by_label, is_mature_by_time, mature_until, observed_until
+from aitm_kedro.tables.parameters import Ingestion, Split
 from aitm_kedro.tables.source import Source, empty_oracle, read_source
 
 logger = logging.getLogger(__name__)

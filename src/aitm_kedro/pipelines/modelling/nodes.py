@@ -9,19 +9,21 @@ import numpy as np
 import pandas as pd
 import pyarrow.dataset as ds
 
-from aitm_kedro.baselines import lightgbm, logistic
-from aitm_kedro.baselines.oracle import align_truth, differing_steps
-from aitm_kedro.description import Description
-from aitm_kedro.errors import InputError
-from aitm_kedro.evaluation.correction import correct, row_keep_rates
+from aitm_kedro.artifacts.correction import correct, row_keep_rates
+from aitm_kedro.comparison.scores import tidy_scores
+from aitm_kedro.core.errors import InputError
+from aitm_kedro.core.examples import Examples
+from aitm_kedro.core.funnel import IMPRESSION_ID, Funnel
+from aitm_kedro.core.parameters import MACHINE, Parameters
 from aitm_kedro.evaluation.metrics import evaluate_predictions
-from aitm_kedro.evaluation.scores import tidy_scores
+from aitm_kedro.evaluation.oracle import align_truth, differing_steps
+from aitm_kedro.evaluation.parameters import Evaluation
 from aitm_kedro.evaluation.significance import place_rows
-from aitm_kedro.examples import Examples
-from aitm_kedro.funnel import IMPRESSION_ID
-from aitm_kedro.parameters import MACHINE, Evaluation, Funnel, Parameters, Training
-from aitm_kedro.training import run
-from aitm_kedro.weights import Boosters, Weights
+from aitm_kedro.learning import lightgbm, logistic
+from aitm_kedro.learning.description import Description
+from aitm_kedro.learning.parameters import Training
+from aitm_kedro.learning.training import run
+from aitm_kedro.learning.weights import Boosters, Weights
 
 logger = logging.getLogger(__name__)
 

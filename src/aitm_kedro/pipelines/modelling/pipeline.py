@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 from kedro.pipeline import Node, Pipeline
 
-from aitm_kedro.configuration import MODEL_OPTIONS
-from aitm_kedro.errors import InputError
-from aitm_kedro.models import NETWORKS
+from aitm_kedro.config.schema import MODEL_OPTIONS
+from aitm_kedro.core.errors import InputError
+from aitm_kedro.learning.networks import NETWORKS
 from aitm_kedro.pipelines.binding import bind
 from aitm_kedro.pipelines.modelling.nodes import (
     evaluate,

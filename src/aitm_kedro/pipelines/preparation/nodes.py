@@ -6,10 +6,12 @@ from typing import Any
 import ibis.expr.types as ir
 import pandas as pd
 
-from aitm_kedro.funnel import Funnel
-from aitm_kedro.parameters import Features, Labels, Published, Sampling, Split, VocabularyOptions
-from aitm_kedro.tables import encoding, legality, sampling, splitting, statistics, vocabulary
-from aitm_kedro.tables.published import compare_counts
+from aitm_kedro.core.features import Features
+from aitm_kedro.core.funnel import Funnel
+from aitm_kedro.core.published import Published
+from aitm_kedro.tables import consistency, encoding, sampling, splitting, statistics, vocabulary
+from aitm_kedro.tables.known_counts import compare_counts
+from aitm_kedro.tables.parameters import Labels, Sampling, Split, VocabularyOptions
 from aitm_kedro.tables.source import check_features
 
 logger = logging.getLogger(__name__)
@@ -21,10 +23,10 @@ def check_labels(impressions: ir.Table, funnel: Funnel, labels: Labels) -> tuple
     Returns:
         legal_impressions, illegal_impressions, label_report.
     """
-    report = legality.label_report(impressions, funnel, labels.policy)
+    report = consistency.label_report(impressions, funnel, labels.policy)
     logger.info("Labels (%s): %d rows in, %d out", labels.policy, report["rows_in"], report["rows_out"])
-    legal = legality.make_legal(impressions, funnel, labels.policy)
-    return legal, legality.illegal_rows(impressions, funnel), report
+    legal = consistency.make_legal(impressions, funnel, labels.policy)
+    return legal, consistency.illegal_rows(impressions, funnel), report
 
 
 def check_published(

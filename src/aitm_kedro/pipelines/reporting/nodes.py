@@ -9,18 +9,19 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from aitm_kedro import figures
-from aitm_kedro.description import Description
-from aitm_kedro.errors import InputError
-from aitm_kedro.evaluation.calibration import tabulate_reliability
-from aitm_kedro.evaluation.representations import ADDED, AIT, ORIGINAL, draw_balanced, lay_out
-from aitm_kedro.evaluation.transfer import COLUMNS, draw_groups, summarise_weights
-from aitm_kedro.examples import Examples
-from aitm_kedro.funnel import IMPRESSION_ID
-from aitm_kedro.models.aitm import AITM, Inspection
-from aitm_kedro.parameters import Evaluation, Funnel, Reporting
-from aitm_kedro.training.batches import as_batch
-from aitm_kedro.training.checkpoint import restore
-from aitm_kedro.weights import Weights
+from aitm_kedro.core.errors import InputError
+from aitm_kedro.core.examples import Examples
+from aitm_kedro.core.funnel import IMPRESSION_ID, Funnel
+from aitm_kedro.evaluation.parameters import Evaluation
+from aitm_kedro.evaluation.reliability import tabulate_reliability
+from aitm_kedro.explain.parameters import Reporting
+from aitm_kedro.explain.representations import ADDED, AIT, ORIGINAL, draw_balanced, lay_out
+from aitm_kedro.explain.transfer_weights import COLUMNS, draw_groups, summarise_weights
+from aitm_kedro.learning.description import Description
+from aitm_kedro.learning.networks.aitm import AITM, Inspection
+from aitm_kedro.learning.training.batches import as_batch
+from aitm_kedro.learning.training.checkpoint import restore
+from aitm_kedro.learning.weights import Weights
 
 logger = logging.getLogger(__name__)
 

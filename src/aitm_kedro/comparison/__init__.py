@@ -1,0 +1,1 @@
+"""Runs beside each other: one table, what it comes to, and whether differences are significant."""

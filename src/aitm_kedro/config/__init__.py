@@ -1,0 +1,1 @@
+"""Every key of the parameters, checked before anything runs."""

@@ -1,0 +1,116 @@
+"""Encoded examples: what every model trains on and is judged by."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from typing import Self
+
+import numpy as np
+import pandas as pd
+
+from aitm_kedro.core.errors import InputError
+from aitm_kedro.core.ragged import Ragged
+
+# N = examples, F = fields with one id a row, L = fields with a list of ids a row, T = steps
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examples:
+    """N encoded impressions.
+
+    Attributes:
+        ids: int32 [N, F], C-contiguous; each field counts from 0 (unknown, rare, or null).
+        labels: uint8 [N, T], end to end: labels[:, t] is 1 where step t and all before it happened.
+        fields: the F + L feature names, in the order of the vocabulary; those of lists come last.
+        steps: the T steps, in funnel order.
+        impression_id: [N], int64 or str.
+        segment: [N] segment names, or None where the funnel has no segment.
+        values: float32 [N] of each numeric field, NaN where null.
+        lists: of each of the L list fields, N lists of ids (int32), none of them empty; weights are at least 0.
+    """
+
+    ids: np.ndarray
+    labels: np.ndarray
+    fields: tuple[str, ...]
+    steps: tuple[str, ...]
+    impression_id: np.ndarray
+    segment: np.ndarray | None = None
+    values: Mapping[str, np.ndarray] = field(default_factory=dict)
+    lists: Mapping[str, Ragged] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def single_fields(self) -> tuple[str, ...]:
+        """The F fields with one id a row."""
+        return tuple(name for name in self.fields if name not in self.lists)
+
+    def fingerprint(self) -> str:
+        """Twelve hexadecimal digits that differ where rows, their order, their ids or their labels do."""
+        digest = blake2b(digest_size=6)
+        lists = [part for value in self.lists.values() for part in (value.offsets, value.values, value.weights)]
+        for part in (pd.util.hash_array(self.impression_id), self.labels, self.ids, *lists):
+            if part is not None:
+                digest.update(np.ascontiguousarray(part).data)
+        return digest.hexdigest()
+
+    def steps_of_one_class(self) -> list[str]:
+        """Steps that happened in no row, or in every one."""
+        happened = self.labels.sum(axis=0, dtype=np.int64)
+        return [step for step, count in zip(self.steps, happened, strict=True) if count in (0, len(self))]
+
+    def of_steps(self, steps: Sequence[str]) -> Self:
+        """The same rows with the labels of some steps alone.
+
+        Raises:
+            InputError: a step is not there.
+        """
+        if tuple(steps) == self.steps:
+            return self
+        _check_there(steps, self.steps)
+        chosen = [self.steps.index(step) for step in steps]
+        return replace(self, labels=self.labels[:, chosen], steps=tuple(steps))
+
+    def of_fields(self, fields: Sequence[str]) -> Self:
+        """The same rows with some features alone; lists come last, here as everywhere.
+
+        Raises:
+            InputError: a feature is not there, or a list stands before a feature with one id.
+        """
+        if tuple(fields) == self.fields:
+            return self
+        _check_there(fields, self.fields)
+        is_list = [name in self.lists for name in fields]
+        if is_list != sorted(is_list):
+            raise InputError(f"Features with lists come last, but the order asked for is {list(fields)}.")
+        single = self.single_fields
+        chosen = [single.index(name) for name in fields if name not in self.lists]
+        return replace(
+            self,
+            ids=np.ascontiguousarray(self.ids[:, chosen]),
+            fields=tuple(fields),
+            values={name: column for name, column in self.values.items() if name in fields},
+            lists={name: self.lists[name] for name in fields if name in self.lists},
+        )
+
+    def take(self, rows: np.ndarray) -> Self:
+        """Some rows, in this order."""
+        return replace(
+            self,
+            ids=self.ids[rows],
+            labels=self.labels[rows],
+            impression_id=self.impression_id[rows],
+            segment=None if self.segment is None else self.segment[rows],
+            values={name: column[rows] for name, column in self.values.items()},
+            lists={name: lists.take(rows) for name, lists in self.lists.items()},
+        )
+
+
+def _check_there(wanted: Sequence[str], present: Sequence[str]) -> None:
+    missing = [name for name in wanted if name not in present]
+    if missing:
+        raise InputError(
+            f"The encoded examples have no column {missing}: they were made for other steps or features. "
+            "Run preparation and modelling again."
+        )

@@ -1,0 +1,16 @@
+"""The base of all parameter classes. Each room has those that it reads in its ``parameters.py``.
+
+Defaults are the paper's settings. Keys are replaced as a whole by an environment (Kedro's rule), so that what an
+environment's key leaves out takes the default of the class, never a value of another environment.
+"""
+
+from pydantic import BaseModel, ConfigDict
+
+MACHINE = ("device", "threads")
+"""Fields that say where a model is trained, not what comes out."""
+
+
+class Parameters(BaseModel):
+    """Unknown keys are errors, values never change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

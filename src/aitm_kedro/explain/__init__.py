@@ -1,0 +1,1 @@
+"""What a model does inside: representations, and how much is transferred between steps."""

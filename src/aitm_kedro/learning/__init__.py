@@ -1,0 +1,1 @@
+"""Everything that learns: networks and their training, trees, linear models."""

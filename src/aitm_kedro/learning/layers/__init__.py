@@ -1,0 +1,1 @@
+"""Parts of networks: embeddings, towers, experts, the transfer between steps."""

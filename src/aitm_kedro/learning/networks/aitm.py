@@ -1,0 +1,133 @@
+"""AITM: Adaptive Information Transfer Multi-task framework.
+
+Xi et al., "Modeling the Sequential Dependence among Audience Multi-step Conversions with Multi-task Learning in
+Targeted Display Advertising", KDD 2021, https://doi.org/10.1145/3447548.3467071; equations 3 to 13.
+
+Where the paper is silent the authors' release is followed: g has ReLU and dropout 0.3, h_1, h_2 and h_3 are linear
+without bias and shared by all stages, they and the embeddings start from N(0, 0.01). Options bring in what the release
+does otherwise. Our deviations: other layers start as torch.nn.Linear; dropout rates are rounded to 1/256.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple, Self
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from aitm_kedro.learning.layers.embedding import Embedding, Ids
+from aitm_kedro.learning.layers.grouped import Heads
+from aitm_kedro.learning.layers.tower import Tower, build_towers
+from aitm_kedro.learning.layers.transfer import AIT, Transfer
+from aitm_kedro.learning.networks.base import Network, NetworkOptions, cross_entropy
+
+# B = rows of a batch, F = fields, T = tasks (steps), K = width of a tower's output
+
+
+class AITMOptions(NetworkOptions):
+    """AITM; where the authors' released code differs from the paper, the paper is the default."""
+
+    tower: Tower = Tower()
+    alpha: float = Field(0.6, ge=0, description="weight of the behavioural expectation calibrator, eq. 13")
+    batch_norm: bool = Field(False, description="the release's 'standard' file normalises before the activation")
+    transfer_dropout: float = Field(0.3, ge=0, lt=1, description="of g; the paper is silent, the release has 0.3")
+    attention_bias: bool = Field(False, description="of h1, h2, h3; the paper is silent, the release has none")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.batch_norm and self.tower.kind == "afm":
+            raise ValueError("batch_norm is true, but a tower of kind afm has no layers to normalise; set it to false")
+        return self
+
+
+class Inspection(NamedTuple):
+    """What AITM computes on its way, for the figures; p and transfer_weight belong to the tasks 2 … T.
+
+    Attributes:
+        q: [B, T, K], a task's own information (eq. 4).
+        p: [B, T-1, K], what it was told by the task before (eq. 6).
+        z: [B, T, K], what AIT made of both (eq. 7).
+        transfer_weight: [B, T-1], weight of p (eq. 8).
+    """
+
+    q: Tensor
+    p: Tensor
+    z: Tensor
+    transfer_weight: Tensor
+
+
+class AITM(Network):
+    """The paper's model for any number of tasks T >= 1.
+
+    Shape:
+        ids [B, F] -> logits [B, T]
+
+    Example:
+        >>> model = AITM(vocabulary_sizes=[3, 4], steps=["click", "buy"], options=AITMOptions())
+        >>> model(torch.zeros(7, 2, dtype=torch.int32)).shape
+        torch.Size([7, 2])
+    """
+
+    paper: ClassVar[str] = "https://doi.org/10.1145/3447548.3467071"
+    Options: ClassVar[type[NetworkOptions]] = AITMOptions
+
+    def __init__(self, *, vocabulary_sizes: Sequence[int], steps: Sequence[str], options: AITMOptions) -> None:
+        super().__init__(steps)
+        tasks, width = len(steps), options.tower.layers[-1]
+        self.alpha = options.alpha
+        self.embedding = Embedding(vocabulary_sizes, dim=options.embedding_dim)
+        self.towers = build_towers(
+            vocabulary_sizes, options.embedding_dim, count=tasks, options=options.tower, batch_norm=options.batch_norm
+        )
+        self.transfers = nn.ModuleList(Transfer(width, dropout=options.transfer_dropout) for _ in range(tasks - 1))
+        self.ait = AIT(width, bias=options.attention_bias) if tasks > 1 else None
+        self.output = Heads(tasks, width)
+
+    def forward(self, ids: Ids) -> Tensor:
+        """Logits [B, T] of the end-to-end probabilities (eq. 10)."""
+        _, _, z, _ = self._pass(ids)
+        logits: Tensor = self.output(torch.stack(z))
+        return logits
+
+    def loss(self, output: Tensor, labels: Tensor) -> Tensor:
+        """Cross-entropy plus alpha times the behavioural expectation calibrator (eq. 13)."""
+        return cross_entropy(output, labels) + self.alpha * calibrator(self.probabilities(output))
+
+    def regularised(self) -> list[nn.Parameter]:
+        """The attention matrices."""
+        return [self.ait.weight] if self.ait is not None else []
+
+    @torch.no_grad()
+    def inspect(self, ids: Ids) -> Inspection:
+        """What the model computes on its way to the logits of ids [B, F]."""
+        q, p, z, weights = self._pass(ids)
+        none = q.new_empty(q.shape[-1], 0)
+        return Inspection(
+            q=q.permute(2, 0, 1),
+            p=torch.stack(p).permute(2, 0, 1) if p else none.view(q.shape[-1], 0, q.shape[1]),
+            z=torch.stack(z).permute(2, 0, 1),
+            transfer_weight=torch.stack(weights, dim=1) if weights else none,
+        )
+
+    def _pass(self, ids: Ids) -> tuple[Tensor, list[Tensor], list[Tensor], list[Tensor]]:
+        q = self.towers(ids, self.embedding(ids))  # [T, K, B]
+        p: list[Tensor] = []
+        z: list[Tensor] = [q[0]]  # eq. 9
+        weights: list[Tensor] = []
+        for own, transfer in zip(q[1:], self.transfers, strict=True):
+            assert self.ait is not None
+            p.append(transfer(z[-1]))
+            mixed = self.ait(p[-1], own)
+            z.append(mixed.z)
+            weights.append(mixed.transfer_weight)
+        return q, p, z, weights
+
+
+def calibrator(probabilities: Tensor) -> Tensor:
+    """How far a step's probability exceeds that of the step before, averaged over the rows (eq. 12).
+
+    Shape:
+        [B, T] -> scalar
+    """
+    excess = (probabilities[:, 1:] - probabilities[:, :-1]).clamp_min(0)
+    return excess.sum() / len(probabilities)

@@ -1,0 +1,193 @@
+"""The training loop. It knows no model by name: what to minimise and what to predict is the network's own affair."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from math import ceil, isfinite
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from aitm_kedro.core.errors import InputError
+from aitm_kedro.core.examples import Examples
+from aitm_kedro.learning.networks import Network
+from aitm_kedro.learning.parameters import Training
+from aitm_kedro.learning.training.batches import CHUNK, Batch, shuffled_batches
+from aitm_kedro.learning.training.devices import autocast, choose_device, cpu_threads, keep_freed_memory
+from aitm_kedro.learning.training.optimisers import Optimiser
+from aitm_kedro.learning.training.predict import predict
+from aitm_kedro.learning.training.progress import Progress
+from aitm_kedro.learning.training.stopping import (
+    EarlyStopping,
+    check_can_decide,
+    check_can_learn,
+    deciding_metric,
+    step_aucs,
+    validation_marks,
+)
+
+logger = logging.getLogger(__name__)
+
+
+def fit(
+    model: Network,
+    train: Examples,
+    valid: Examples,
+    *,
+    options: Training,
+    main_steps: Sequence[str],
+    seed: int,
+) -> dict[str, Any]:
+    """Train a network in place; it ends with the state of its best validation, on the CPU, in evaluation mode.
+
+    Args:
+        model: freshly built, or to be trained further.
+        train: what to learn from.
+        valid: what decides, by the mean AUC of the main steps, when to stop and which state is best.
+        options: of the loop.
+        main_steps: names of the steps that decide.
+        seed: of shuffling and dropout. The same seed gives the same numbers on the same machine with as many threads;
+            on CUDA up to the order of atomic additions.
+
+    Returns:
+        The history, ready for JSON: every validation, the best epoch, speed and sizes.
+
+    Raises:
+        InputError: a split is empty or has no positives of a step, no main step can be scored, the device is not there,
+            or the loss is no longer finite.
+    """
+    check_can_learn(train)
+    check_can_decide(valid, main_steps)
+    run = _Run(model, train, valid, options=options, main_steps=main_steps, seed=seed)
+    with cpu_threads(options.threads):
+        keep_freed_memory()
+        run.train_until_stopped()
+    return run.history()
+
+
+class _Run:
+    """One training of one network."""
+
+    def __init__(
+        self,
+        model: Network,
+        train: Examples,
+        valid: Examples,
+        *,
+        options: Training,
+        main_steps: Sequence[str],
+        seed: int,
+    ) -> None:
+        self.device = choose_device(options.device)
+        self.model = model.to(self.device)
+        self.train, self.valid = train, valid
+        self.options, self.main_steps, self.seed = options, main_steps, seed
+        self.optimiser = Optimiser(self.model, options=options)
+        self.stopping = EarlyStopping(patience=options.patience)
+        self.progress = Progress(rows_per_epoch=len(train), max_epochs=options.max_epochs)
+        self.validations: list[dict[str, Any]] = []
+
+    def train_until_stopped(self) -> None:
+        """Train until patience or epochs run out, then restore the best state."""
+        torch.manual_seed(self.seed)
+        batches, done = self._batches(), 0
+        for mark in self._marks():
+            loss = self._train_on(islice(batches, mark - done))
+            done = mark
+            self._validate(loss)
+            if self.stopping.exhausted:
+                break
+        self.optimiser.release()
+        self.stopping.restore(self.model)
+        self.model.cpu().eval()
+
+    def history(self) -> dict[str, Any]:
+        """What happened."""
+        return {
+            "validations": self.validations,
+            "best_epoch": self.stopping.best_epoch,
+            "best_deciding": self.stopping.best,
+            "main_steps": list(self.main_steps),
+            "epochs": round(self.progress.epoch, 6),
+            "rows_per_second": round(self.progress.rows_per_second, 1),
+            "seconds": round(self.progress.seconds, 3),
+            "seconds_per_epoch": round(self.progress.seconds / self.progress.epoch, 3),
+            "device": str(self.device),
+            "precision": self.options.precision,
+            "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
+            "train_rows": len(self.train),
+            "valid_rows": len(self.valid),
+            "seed": self.seed,
+        }
+
+    def _marks(self) -> list[int]:
+        return validation_marks(
+            batches=ceil(len(self.train) / self.options.batch_size),
+            max_epochs=self.options.max_epochs,
+            validate_every=self.options.validate_every,
+        )
+
+    def _batches(self) -> Iterator[Batch]:
+        generator = torch.Generator().manual_seed(self.seed)
+        for _ in range(self.options.max_epochs):
+            yield from shuffled_batches(
+                self.train, batch_size=self.options.batch_size, generator=generator, device=self.device
+            )
+
+    def _train_on(self, batches: Iterator[Batch]) -> float:
+        """Train on some batches; mean loss over their rows."""
+        self.model.train()
+        self.progress.resume()
+        total, rows = 0.0, 0
+        while chunk := list(islice(batches, CHUNK)):
+            losses = [self._step(batch) * len(batch.labels) for batch in chunk]
+            total += self._finite(torch.stack(losses).sum().item())  # the one place where the CPU waits for a GPU
+            trained = sum(len(batch.labels) for batch in chunk)
+            rows += trained
+            self.progress.advance(trained)
+            self.progress.log(loss=total / rows, best=self.stopping.best)
+        return total / rows
+
+    def _step(self, batch: Batch) -> Tensor:
+        """One step of the optimiser; the loss before it."""
+        self.optimiser.zero_grad()
+        with autocast(self.device, self.options.precision):
+            loss = self.model.loss(self.model(batch.ids), batch.labels)
+        loss.backward()
+        self.optimiser.step()
+        return loss.detach()
+
+    def _finite(self, loss: float) -> float:
+        if isfinite(loss):
+            return loss
+        raise InputError(
+            f"training diverged: the loss is {loss} after {self.progress.epoch:.2f} epochs; lower "
+            f"training.learning_rate ({self.options.learning_rate})"
+        )
+
+    def _validate(self, loss: float) -> None:
+        predictions = predict(self.model, self.valid)
+        aucs = step_aucs(self.valid.labels, predictions, steps=self.model.steps)
+        deciding, epoch = deciding_metric(aucs, self.main_steps), round(self.progress.epoch, 6)
+        best = self.stopping.update(deciding, epoch=epoch, model=self.model)
+        self.validations.append(
+            {
+                "epoch": epoch,
+                "rows": self.progress.rows,
+                "seconds": round(self.progress.seconds, 3),
+                "train_loss": loss,
+                "valid_auc": aucs,
+                "deciding": deciding,
+                "best": best,
+            }
+        )
+        logger.info(
+            "epoch %.2f: loss %.5f, validation AUC %.4f (mean of %s)%s, %s rows/s",
+            epoch,
+            loss,
+            deciding,
+            ", ".join(self.main_steps),
+            ", the best so far" if best else "",
+            f"{self.progress.rows_per_second:,.0f}",
+        )

@@ -1,0 +1,105 @@
+"""When to validate, which validation decides, and when to stop."""
+
+from collections.abc import Mapping, Sequence
+from math import ceil
+
+import numpy as np
+from torch import Tensor, nn
+
+from aitm_kedro.core.errors import InputError
+from aitm_kedro.core.examples import Examples
+from aitm_kedro.evaluation.auc import auc
+
+# N = examples, T = steps
+
+
+class EarlyStopping:
+    """Keeps the best state of a model and counts validations since.
+
+    Args:
+        patience: validations without a better one before ``exhausted``.
+    """
+
+    def __init__(self, *, patience: int) -> None:
+        self.patience = patience
+        self.best: float | None = None
+        self.best_epoch: float | None = None
+        self.since = 0
+        self._state: dict[str, Tensor] = {}
+
+    def update(self, deciding: float, *, epoch: float, model: nn.Module) -> bool:
+        """Note a validation; True if it is the best so far."""
+        if self.best is not None and deciding <= self.best:
+            self.since += 1
+            return False
+        self.best, self.best_epoch, self.since = deciding, epoch, 0
+        self._state = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
+        return True
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether patience has run out."""
+        return self.since >= self.patience
+
+    def restore(self, model: nn.Module) -> None:
+        """Put the best state back."""
+        model.load_state_dict(self._state)
+
+
+def validation_marks(*, batches: int, max_epochs: int, validate_every: float) -> list[int]:
+    """Counts of batches after which to validate, the last of all included.
+
+    Args:
+        batches: of one epoch.
+        max_epochs: epochs at most.
+        validate_every: epochs between two validations.
+
+    Example:
+        >>> validation_marks(batches=10, max_epochs=2, validate_every=0.75)
+        [8, 15, 20]
+    """
+    last = batches * max_epochs
+    times = ceil(max_epochs / validate_every)
+    return sorted({min(ceil(round(k * validate_every * batches, 6)), last) for k in range(1, times + 1)} | {last})
+
+
+def check_can_decide(valid: Examples, main_steps: Sequence[str]) -> None:
+    """Make sure that validation can score a main step.
+
+    Raises:
+        InputError: it cannot, or there are no rows.
+    """
+    if not len(valid):
+        raise InputError("the validation split is empty; change the shares or dates under split")
+    labels = [valid.labels[:, valid.steps.index(step)] for step in main_steps]
+    if not any(0 < int(column.sum(dtype=np.int64)) < len(column) for column in labels):
+        raise InputError(
+            f"validation has only one class of every step in funnel.main_steps {list(main_steps)}, so no AUC can "
+            f"decide when to stop; give split more validation rows or name other main steps"
+        )
+
+
+def check_can_learn(train: Examples) -> None:
+    """Make sure that there is something to learn from.
+
+    Raises:
+        InputError: train is empty, or lacks positives of a step.
+    """
+    if not len(train):
+        raise InputError("the train split is empty; change the shares or dates under split")
+    missing = [step for t, step in enumerate(train.steps) if not train.labels[:, t].any()]
+    if missing:
+        raise InputError(
+            f"the train split has no positives of {missing}; take these out of funnel.steps or train on more rows"
+        )
+
+
+def step_aucs(labels: np.ndarray, predictions: np.ndarray, *, steps: Sequence[str]) -> dict[str, float | None]:
+    """AUC of every step; None where one class is absent. Both arrays are [N, T]."""
+    return {step: auc(labels[:, t], predictions[:, t]) for t, step in enumerate(steps)}
+
+
+def deciding_metric(aucs: Mapping[str, float | None], main_steps: Sequence[str]) -> float:
+    """Mean AUC of the main steps that have one."""
+    values = [value for step in main_steps if (value := aucs[step]) is not None]
+    return float(np.mean(values))

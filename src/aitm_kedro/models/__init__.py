@@ -1,6 +1,0 @@
-"""Networks that predict every step of the funnel: tensors in, tensors out."""
-
-from aitm_kedro.models.base import Network
-from aitm_kedro.models.registry import NETWORKS, build_model
-
-__all__ = ["NETWORKS", "Network", "build_model"]

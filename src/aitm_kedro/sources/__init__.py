@@ -1,0 +1,1 @@
+"""Where impressions come from: the simulated funnel, and the files of Ali-CCP."""

@@ -1,0 +1,95 @@
+"""Parameters of ingestion and preparation."""
+
+from datetime import datetime
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from aitm_kedro.core.parameters import Parameters
+
+
+class Ingestion(Parameters):
+    """How the raw table becomes ``impressions``."""
+
+    rename: dict[str, str] = Field(default_factory=dict, description="{name here: name in the raw table}")
+    labels_from: Literal["auto", "columns", "times"] = Field(
+        "auto", description="0/1 columns named as the steps, '<step>_time' columns, or whichever is there"
+    )
+
+
+class Labels(Parameters):
+    """What happens to impressions whose labels break y_1 >= ... >= y_T or whose event times go backwards."""
+
+    policy: Literal["drop", "truncate", "promote", "fail"] = "drop"
+
+
+class Split(Parameters):
+    """Train, validation and test."""
+
+    by: Literal["shares", "dates", "column"] = "shares"
+    train_share: float = Field(0.6, gt=0, lt=1, description="by shares: of the rows in order of time")
+    valid_share: float = Field(
+        0.1, gt=0, lt=1, description="by shares: of the rows; by column: of train, hashed off for validation"
+    )
+    valid_from: datetime | None = Field(None, description="by dates: first moment of validation")
+    test_from: datetime | None = Field(None, description="by dates: first moment of test")
+    column: str | None = Field(None, description="by column: the column that says train, (valid,) or test")
+    seed: int = Field(0, description="by column: seed of the hash")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.by == "shares" and self.train_share + self.valid_share >= 1:
+            raise ValueError(
+                f"split.train_share {self.train_share} and split.valid_share {self.valid_share} leave nothing for test"
+            )
+        if self.by == "dates":
+            if self.valid_from is None or self.test_from is None:
+                raise ValueError("split.by is 'dates'; set split.valid_from and split.test_from")
+            if (self.valid_from.tzinfo is None) != (self.test_from.tzinfo is None):
+                raise ValueError("one of split.valid_from and split.test_from has a time zone; give both one, or none")
+            if self.valid_from >= self.test_from:
+                raise ValueError(f"split.valid_from {self.valid_from} is not before split.test_from {self.test_from}")
+        if self.by == "column" and self.column is None:
+            raise ValueError("split.by is 'column'; set split.column to the column that says train or test")
+        return self
+
+
+class Sampling(Parameters):
+    """Downsampling of the final step's negatives in train and validation (paper, section 5.1 and Figure 5c)."""
+
+    positive_share: float | None = Field(
+        0.01, gt=0, lt=1, description="lambda: share of final-step positives after sampling; null: keep every row"
+    )
+    per_segment: bool = Field(False, description="bring each segment to lambda by itself, not the whole")
+    seed: int = 0
+
+
+CountOn = Literal["sample", "train", "train_and_valid"]
+
+FILTERS: dict[str, tuple[int, CountOn]] = {"paper": (10, "sample"), "released": (12, "train_and_valid")}
+"""Presets of the frequency filter: fewest occurrences, and the rows that are counted."""
+
+
+class VocabularyOptions(Parameters):
+    """The frequency filter and the quantile bins.
+
+    The paper filters what occurs fewer than 10 times. The released code counts from 0, keeps what is above 10, and
+    counts before it takes validation off train.
+    """
+
+    preset: Literal["paper", "released"] = Field("paper", description="a key of FILTERS")
+    min_count: int | None = Field(None, ge=1, description="values seen fewer times share id 0; null: as the preset")
+    count_on: CountOn | None = Field(
+        None, description="after downsampling, before, or before and with validation; null: as preset"
+    )
+    bins: int = Field(32, ge=2, description="quantile bins of a numeric feature")
+
+    @property
+    def threshold(self) -> int:
+        """Occurrences from which on a value has an id of its own."""
+        return FILTERS[self.preset][0] if self.min_count is None else self.min_count
+
+    @property
+    def counted(self) -> CountOn:
+        """Rows in which values are counted."""
+        return self.count_on or FILTERS[self.preset][1]

@@ -1,0 +1,217 @@
+"""Encoded examples: laid out as arrays, opened again, and looked at in parts."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+import pytest
+
+from aitm_kedro.core import example_store as module
+from aitm_kedro.core.errors import InputError
+from aitm_kedro.core.example_store import open_arrays, write_arrays
+from aitm_kedro.core.examples import Examples
+from aitm_kedro.core.ragged import Ragged
+
+
+def make_table(rows: int = 100, *, seed: int = 0, text_ids: bool = False, segments: bool = True) -> pa.Table:
+    """As ``encode_examples`` makes it: two steps, a category, a number with nulls, two lists, one weighted."""
+    draw = np.random.default_rng(seed)
+    numbers = draw.permutation(rows) + 10**12
+    lengths = draw.integers(1, 4, (2, rows))
+    ids = [[draw.integers(7, size=length).tolist() for length in part] for part in lengths]
+    columns = {
+        "impression_id": pa.array([f"i{number}" for number in numbers] if text_ids else numbers),
+        "_segment": pa.array(draw.choice(["north", "south"], rows)),
+        "click": pa.array(draw.integers(2, size=rows), pa.int8()),
+        "buy": pa.array(draw.integers(2, size=rows), pa.int8()),
+        "city": pa.array(draw.integers(9, size=rows), pa.int32()),
+        "age": pa.array(draw.integers(5, size=rows), pa.int32()),
+        "tags": pa.array(ids[0], pa.list_(pa.int32())),
+        "shops": pa.array(ids[1], pa.list_(pa.int32())),
+        "_value_age": pa.array(draw.random(rows), pa.float32(), mask=draw.random(rows) < 0.2),
+        "_weights_tags": pa.array([draw.random(length).tolist() for length in lengths[0]], pa.list_(pa.float32())),
+    }
+    return pa.table(columns if segments else {name: part for name, part in columns.items() if name != "_segment"})
+
+
+def as_lists(lists: Ragged) -> list[list[int]]:
+    return [lists.values[start:stop].tolist() for start, stop in zip(lists.offsets, lists.offsets[1:], strict=False)]
+
+
+def assert_holds(examples: Examples, table: pa.Table) -> None:
+    """Row for row what the table says."""
+    columns = {name: table[name].to_pylist() for name in table.column_names}
+    assert len(examples) == len(table)
+    assert examples.fields == ("city", "age", "tags", "shops")
+    assert examples.single_fields == ("city", "age")
+    assert examples.steps == ("click", "buy")
+    assert examples.ids.tolist() == [list(row) for row in zip(columns["city"], columns["age"], strict=True)]
+    assert examples.labels.tolist() == [list(row) for row in zip(columns["click"], columns["buy"], strict=True)]
+    assert [array.dtype for array in (examples.ids, examples.labels)] == [np.int32, np.uint8]
+    assert examples.impression_id.tolist() == columns["impression_id"]
+    assert (examples.segment is None) == ("_segment" not in columns)
+    if examples.segment is not None:
+        assert examples.segment.tolist() == columns["_segment"]
+    numbers = np.array([np.nan if value is None else value for value in columns["_value_age"]], np.float32)
+    np.testing.assert_array_equal(examples.values["age"], numbers)
+    assert list(examples.lists) == ["tags", "shops"]
+    for name, lists in examples.lists.items():
+        assert as_lists(lists) == columns[name]
+        assert lists.values.dtype == np.int32
+    assert as_lists(replace(examples.lists["tags"], values=examples.lists["tags"].weights)) == columns["_weights_tags"]
+    assert examples.lists["shops"].weights is None
+
+
+@pytest.mark.parametrize("text_ids", [False, True])
+@pytest.mark.parametrize("segments", [True, False])
+@pytest.mark.parametrize("rows_at_once", [7, 131_072])
+def test_what_is_written_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text_ids: bool, segments: bool, rows_at_once: int
+) -> None:
+    monkeypatch.setattr(module, "ROWS_AT_ONCE", rows_at_once)
+    table = make_table(text_ids=text_ids, segments=segments)
+    pq.write_table(table, tmp_path / "table", row_group_size=30)
+    write_arrays(ds.dataset(tmp_path / "table"), tmp_path / "arrays")
+    assert_holds(open_arrays(tmp_path / "arrays"), table)
+
+
+def test_a_table_without_rows(as_examples: Callable) -> None:
+    examples = as_examples(make_table().slice(0, 0))
+    assert_holds(examples, make_table().slice(0, 0))
+    assert len(examples.take(np.arange(0))) == 0
+    assert examples.fingerprint() == as_examples(make_table(seed=1).slice(0, 0)).fingerprint()
+
+
+def test_a_table_without_fields(as_examples: Callable) -> None:
+    examples = as_examples(make_table().select(["impression_id", "click"]))
+    assert (examples.ids.shape, examples.fields, examples.steps) == ((100, 0), (), ("click",))
+    assert (examples.values, examples.lists, examples.segment) == ({}, {}, None)
+
+
+def test_a_table_of_lists_alone(as_examples: Callable) -> None:
+    table = make_table()
+    examples = as_examples(table.select(["impression_id", "click", "shops"]))
+    assert (examples.ids.shape, examples.fields, len(examples)) == ((100, 0), ("shops",), 100)
+    assert as_lists(examples.lists["shops"]) == table["shops"].to_pylist()
+
+
+def test_opened_arrays_are_on_the_disk_and_changing_them_leaves_it_alone(tmp_path: Path) -> None:
+    write_arrays(ds.dataset(make_table()), tmp_path / "arrays")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "arrays").iterdir()}
+    examples = open_arrays(tmp_path / "arrays")
+    arrays = [examples.ids, examples.labels, examples.values["age"]]
+    arrays += [part for lists in examples.lists.values() for part in (lists.offsets, lists.values)]
+    for array in (*arrays, examples.lists["tags"].weights):
+        assert isinstance(array, np.memmap)
+        assert array.flags["C_CONTIGUOUS"]
+        array[:] = 1
+        array.flush()
+    assert {path.name: path.read_bytes() for path in (tmp_path / "arrays").iterdir()} == before
+    assert_holds(open_arrays(tmp_path / "arrays"), make_table())
+
+
+def test_a_disk_without_room_is_an_error_and_no_crash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module.os, "posix_fallocate", refuse)
+    with pytest.raises(OSError, match="No space left"):
+        write_arrays(ds.dataset(make_table()), tmp_path / "arrays")
+
+
+def test_some_fields_in_any_order(as_examples: Callable) -> None:
+    table = make_table()
+    examples = as_examples(table)
+    assert examples.of_fields(examples.fields) is examples
+    some = examples.of_fields(("age", "city", "shops"))
+    assert (some.fields, some.single_fields, list(some.lists)) == (("age", "city", "shops"), ("age", "city"), ["shops"])
+    np.testing.assert_array_equal(some.ids, examples.ids[:, ::-1])
+    assert some.ids.flags["C_CONTIGUOUS"]
+    assert list(some.values) == ["age"]
+    assert some.of_fields(("city",)).values == some.of_fields(("city",)).lists == {}
+    swapped = examples.of_fields(("city", "shops", "tags"))
+    assert [as_lists(lists) for lists in swapped.lists.values()] == [table[name].to_pylist() for name in swapped.lists]
+    assert list(swapped.lists) == ["shops", "tags"]
+
+
+def test_a_list_before_a_field_with_one_id_is_no_order(as_examples: Callable) -> None:
+    examples = as_examples(make_table())
+    for fields in (("tags", "city"), ("city", "tags", "age", "shops")):
+        with pytest.raises(
+            InputError, match=r"Features with lists come last, but the order asked for is \['\w+', '\w+"
+        ):
+            examples.of_fields(fields)
+
+
+@pytest.mark.parametrize("name", ["list0_values", "list0_weights", "list1_values"])
+@pytest.mark.parametrize("change", [lambda part: part[:-4], lambda part: part + part[:4], lambda part: b""])
+def test_lists_of_another_size_than_was_written_are_an_error(tmp_path: Path, name: str, change: Callable) -> None:
+    write_arrays(ds.dataset(make_table()), tmp_path / "arrays")
+    path = tmp_path / "arrays" / name
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(ValueError, match=rf"'{name}' does not have the size of \d+ numbers"):
+        open_arrays(tmp_path / "arrays")
+
+
+def test_some_steps_in_any_order(as_examples: Callable) -> None:
+    examples = as_examples(make_table())
+    assert examples.of_steps(["click", "buy"]) is examples
+    turned = examples.of_steps(("buy", "click"))
+    assert turned.steps == ("buy", "click")
+    np.testing.assert_array_equal(turned.labels, examples.labels[:, ::-1])
+    assert examples.of_steps(["buy"]).labels.shape == (100, 1)
+
+
+def test_fields_and_steps_that_are_not_there_are_named(as_examples: Callable) -> None:
+    examples = as_examples(make_table())
+    with pytest.raises(InputError, match=r"no column \['income', 'brands'\]: they were made for other steps or fe"):
+        examples.of_fields(("city", "income", "brands"))
+    with pytest.raises(InputError, match=r"no column \['pay'\].* Run preparation and modelling again"):
+        examples.of_steps(["click", "pay"])
+
+
+@pytest.mark.parametrize("segments", [True, False])
+def test_some_rows_in_any_order(as_examples: Callable, segments: bool) -> None:
+    table = make_table(segments=segments)
+    rows = np.array([5, 99, 5, 0])
+    assert_holds(as_examples(table).take(rows), table.take(rows))
+
+
+def test_the_fingerprint_is_of_rows_order_ids_labels_and_lists(as_examples: Callable) -> None:
+    examples = as_examples(make_table())
+    tags = examples.lists["tags"]
+
+    def with_tags(**changes: np.ndarray | None) -> Examples:
+        return replace(examples, lists=dict(examples.lists) | {"tags": replace(tags, **changes)})
+
+    other_labels, moved = examples.labels.copy(), tags.offsets.copy()
+    other_labels[3] = 1 - other_labels[3]
+    place = int(np.flatnonzero(tags.lengths > 1)[0])
+    moved[place + 1] -= 1  # a value goes over to the next row
+    variants = [
+        examples,
+        examples.take(np.arange(100)[::-1]),
+        replace(examples, labels=other_labels),
+        replace(examples, ids=examples.ids + 1),
+        replace(examples, impression_id=examples.impression_id + 1),
+        with_tags(values=tags.values + 1),
+        with_tags(weights=tags.weights + 1),
+        with_tags(weights=None),
+        with_tags(offsets=moved),
+    ]
+    assert len({variant.fingerprint() for variant in variants}) == len(variants)
+    assert examples.fingerprint() == as_examples(make_table()).fingerprint()
+    assert examples.fingerprint() == examples.take(np.arange(100)).fingerprint()
+
+
+def test_steps_of_one_class(as_examples: Callable) -> None:
+    examples = as_examples(make_table())
+    labels = examples.labels.copy()
+    labels[:, 1] = 1
+    assert examples.steps_of_one_class() == []
+    assert replace(examples, labels=labels).steps_of_one_class() == ["buy"]
+    assert replace(examples, labels=labels * 0).steps_of_one_class() == ["click", "buy"]

@@ -1,0 +1,202 @@
+from dataclasses import replace
+from itertools import pairwise
+
+import lightgbm as lgb
+import numpy as np
+import pytest
+
+from aitm_kedro.core.errors import InputError
+from aitm_kedro.core.examples import Examples
+from aitm_kedro.core.ragged import Ragged
+from aitm_kedro.evaluation.auc import auc
+from aitm_kedro.learning.lightgbm import LightGBMOptions, _matrix, predict_with_lightgbm, train_lightgbm
+from aitm_kedro.learning.weights import Boosters
+
+SIZES = (3, 12)
+QUICK = {"max_rounds": 40, "patience": 5, "threads": 1}
+
+
+def make(rows: int, seed: int) -> Examples:
+    """Clicks follow the value of "age" within its bins, purchases the parity of "city"."""
+    random = np.random.default_rng(seed)
+    age = random.normal(40, 10, rows).astype(np.float32)
+    city = random.integers(12, size=rows)
+    click = random.random(rows) < 1 / (1 + np.exp(-(age - 40) / 4))
+    buy = click & (random.random(rows) < np.where(city % 2, 0.8, 0.1))
+    age[random.random(rows) < 0.05] = np.nan
+    ids = np.stack([1 + (age > 40), city], axis=1).astype(np.int32)
+    return Examples(
+        ids=ids,
+        labels=np.stack([click, buy], axis=1).astype(np.uint8),
+        fields=("age, in years", "city"),
+        steps=("click", "buy"),
+        impression_id=np.arange(rows),
+        values={"age, in years": age},
+    )
+
+
+@pytest.fixture(scope="module")
+def splits() -> tuple[Examples, Examples]:
+    return make(4000, 0), make(2000, 1)
+
+
+def train(splits: tuple[Examples, Examples], seed: int = 0, **options: object) -> tuple[Boosters, dict]:
+    chosen = LightGBMOptions(**(QUICK | options))
+    return train_lightgbm(*splits, vocabulary_sizes=SIZES, options=chosen, seed=seed)
+
+
+def test_it_reads_values_not_bins(splits: tuple[Examples, Examples]) -> None:
+    models, _ = train(splits)
+    test = make(4000, 2)
+    best = auc(test.labels[:, 0], np.nan_to_num(test.values["age, in years"], nan=40))
+    of_bins = auc(test.labels[:, 0], test.ids[:, 0])
+    found = auc(test.labels[:, 0], predict_with_lightgbm(models, test)[:, 0])
+    assert of_bins + 0.05 < found <= best + 0.02
+
+
+@pytest.mark.parametrize("encoding", ["native", "ranked"])
+def test_categories_are_sets_or_ranks(splits: tuple[Examples, Examples], encoding: str) -> None:
+    models, history = train(splits, encodings=(encoding,))
+    assert set(history["encoding"].values()) == {encoding}
+    assert ("cat_threshold=" in models.texts["buy"]) == (encoding == "native")
+
+
+def test_validation_chooses_encoding_and_round(splits: tuple[Examples, Examples]) -> None:
+    models, history = train(splits, max_rounds=300)
+    valid = splits[1]
+    predictions = predict_with_lightgbm(models, valid)
+    for t, step in enumerate(valid.steps):
+        tried = history["valid_auc"][step]
+        assert set(tried) == {"native", "ranked"}
+        assert history["encoding"][step] == max(tried, key=tried.get)
+        assert auc(valid.labels[:, t], predictions[:, t]) == pytest.approx(max(tried.values()), abs=1e-6)
+        assert 1 <= history["rounds"][step] < 295
+        assert models.texts[step].count("Tree=") == history["rounds"][step]
+    assert history["best_epoch"] == np.mean(list(history["rounds"].values()))
+
+
+def test_without_categories_there_is_one_encoding(splits: tuple[Examples, Examples]) -> None:
+    numbers = [
+        replace(part, ids=part.ids[:, :1], fields=part.fields[:1], steps=("click",), labels=part.labels[:, :1])
+        for part in splits
+    ]
+    _, history = train_lightgbm(*numbers, vocabulary_sizes=SIZES[:1], options=LightGBMOptions(**QUICK), seed=0)
+    assert list(history["valid_auc"]["click"]) == ["native"]
+
+
+def test_the_papers_parameters_are_the_defaults_and_reach_the_trees(splits: tuple[Examples, Examples]) -> None:
+    options = LightGBMOptions()
+    models, _ = train(splits)
+    for name, value in {
+        "learning_rate": 0.1,
+        "feature_fraction": 0.9,
+        "bagging_fraction": 0.7,
+        "bagging_freq": 5,
+        "max_bin": 2000,
+        "num_leaves": 70,
+    }.items():
+        assert getattr(options, name) == value
+        assert f"[{name}: {value:g}]" in models.texts["click"]
+    assert "[boosting: gbdt]" in models.texts["click"]
+
+
+def test_text_is_lightgbms_own(splits: tuple[Examples, Examples]) -> None:
+    models, _ = train(splits)
+    x = splits[1].ids.astype(np.float32)
+    x[:, 0] = splits[1].values["age, in years"]
+    own = lgb.Booster(model_str=models.texts["buy"]).predict(x, num_threads=1)
+    np.testing.assert_array_equal(predict_with_lightgbm(models, splits[1])[:, 1], own.astype(np.float32))
+
+
+def test_the_same_seed_grows_the_same_trees(splits: tuple[Examples, Examples]) -> None:
+    first, second, other = (train(splits, seed=seed)[0].texts for seed in (0, 0, 1))
+    assert first == second
+    assert first["click"] != other["click"]
+
+
+def test_bad_input(splits: tuple[Examples, Examples]) -> None:
+    good, valid = splits
+    models, _ = train(splits)
+    with pytest.raises(
+        InputError, match=r"trained on values of \['age, in years'\] but the examples have those of \[\]"
+    ):
+        predict_with_lightgbm(models, replace(valid, values={}))
+    with pytest.raises(InputError, match="the trees of 'buy' are damaged"):
+        predict_with_lightgbm(replace(models, texts=dict(models.texts) | {"buy": "tree\nnonsense"}), valid)
+    with pytest.raises(InputError, match="has no trees for 'click'"):
+        predict_with_lightgbm(replace(models, texts={"buy": models.texts["buy"]}), valid)
+    with pytest.raises(InputError, match="'buy' has a single class among the 2000 validation rows"):
+        train((good, replace(valid, labels=valid.labels * np.array([1, 0], np.uint8))))
+
+
+TAGS = 30  # ids of the list field
+
+
+def with_list(examples: Examples, seed: int, *, weighted: bool = True) -> Examples:
+    """Purchases follow the share of tag 2, which nothing else tells; tag 25 is too rare for a column of its own."""
+    random, rows = np.random.default_rng(seed), len(examples)
+    offsets = np.concatenate([[0], random.integers(1, 4, rows).cumsum()])
+    ids = random.choice([0, 1, 2, 5, 20, 25], offsets[-1]).astype(np.int32)
+    weights = random.integers(3, size=offsets[-1]).astype(np.float32) if weighted else None
+    lists = {"tags, all": Ragged(offsets, ids, weights)}
+    examples = replace(examples, fields=(*examples.fields, "tags, all"), lists=lists)
+    buy = random.random(rows) < 0.1 + 0.8 * columns_of(lists["tags, all"], 20)[:, 2]
+    return replace(examples, labels=np.stack([examples.labels[:, 0], buy], axis=1).astype(np.uint8))
+
+
+def columns_of(lists: Ragged, list_values: int) -> np.ndarray:
+    """Length, and the shares of ids 1 to ``list_values``."""
+    x = np.zeros((len(lists), 1 + list_values))
+    for row, (start, stop) in enumerate(pairwise(lists.offsets)):
+        weights = np.ones(stop - start) if lists.weights is None else lists.weights[start:stop]
+        weights = weights if weights.sum() else np.ones(stop - start)
+        x[row, 0] = stop - start
+        for one, weight in zip(lists.values[start:stop], weights, strict=True):
+            if 1 <= one <= list_values:
+                x[row, one] += weight / weights.sum()
+    return x
+
+
+@pytest.mark.parametrize("weighted", [True, False])
+@pytest.mark.parametrize("list_values", [0, 2, 20])
+def test_a_list_is_its_length_and_the_shares_of_frequent_ids(
+    splits: tuple[Examples, Examples], monkeypatch: pytest.MonkeyPatch, weighted: bool, list_values: int
+) -> None:
+    parts = [with_list(part.take(np.arange(1000)), seed, weighted=weighted) for seed, part in enumerate(splits)]
+    options = LightGBMOptions(**QUICK, list_values=list_values, encodings=("ranked",))
+    models, _ = train_lightgbm(*parts, vocabulary_sizes=(*SIZES, TAGS), options=options, seed=0)
+    names = models.texts["buy"].split("feature_names=")[1].splitlines()[0].split()
+    assert len(names) == 2 + 1 + list_values
+    assert names[2:4] == ["f2_tags__all_length", "f3_tags__all_share_of_id_1"][: 1 + list_values]
+    valid = parts[1]
+    x = np.hstack([valid.ids, columns_of(valid.lists["tags, all"], list_values)]).astype(np.float32)
+    x[:, 0] = valid.values["age, in years"]
+    own = lgb.Booster(model_str=models.texts["buy"]).predict(x, num_threads=1)
+    found = predict_with_lightgbm(models, valid)
+    np.testing.assert_allclose(found[:, 1], own, rtol=1e-6)
+    assert (auc(valid.labels[:, 1], found[:, 1]) > 0.7) == (list_values > 0)
+    monkeypatch.setattr("aitm_kedro.learning.lightgbm.ROWS_AT_ONCE", 77)
+    np.testing.assert_array_equal(predict_with_lightgbm(models, valid), found)
+
+
+@pytest.mark.parametrize("rows", [slice(None), slice(100, 350), slice(900, 2000)])
+@pytest.mark.parametrize("rows_at_once", [1, 77, 250, 10_000])
+def test_a_matrix_made_in_parts_is_that_made_at_once(
+    splits: tuple[Examples, Examples], monkeypatch: pytest.MonkeyPatch, rows: slice, rows_at_once: int
+) -> None:
+    examples = with_list(splits[0].take(np.arange(1000)), 0)
+    lists = examples.lists["tags, all"]
+    examples = replace(examples, fields=(*examples.fields, "bare"), lists={**examples.lists, "bare": replace(lists)})
+    expected = np.hstack([examples.ids] + [columns_of(lists, 6)] * 2).astype(np.float32)
+    expected[:, 0] = examples.values["age, in years"]
+    at_once = _matrix(examples, rows, list_values=6)
+    np.testing.assert_allclose(at_once, expected[rows], rtol=1e-6)
+    monkeypatch.setattr("aitm_kedro.learning.lightgbm.ROWS_AT_ONCE", rows_at_once)
+    np.testing.assert_array_equal(_matrix(examples, rows, list_values=6), at_once)
+
+
+def test_lists_alone_are_enough(splits: tuple[Examples, Examples]) -> None:
+    parts = [with_list(part, seed).of_fields(["tags, all"]) for seed, part in enumerate(splits)]
+    models, history = train_lightgbm(*parts, vocabulary_sizes=[TAGS], options=LightGBMOptions(**QUICK), seed=0)
+    assert list(history["valid_auc"]["buy"]) == ["native"]
+    assert auc(parts[1].labels[:, 1], predict_with_lightgbm(models, parts[1])[:, 1]) > 0.7

@@ -1,0 +1,105 @@
+from collections import Counter
+from datetime import datetime, timedelta
+from itertools import product
+
+import pandas as pd
+import pytest
+
+from aitm_kedro.core.errors import InputError
+from aitm_kedro.core.funnel import Funnel
+from aitm_kedro.pipelines.preparation.nodes import check_labels
+from aitm_kedro.tables.parameters import Labels
+
+STEPS = ("click", "application", "approval", "activation")
+FUNNEL = Funnel(steps=STEPS, main_steps=STEPS[2:])
+
+
+def reference_break(labels: tuple[int, ...], times: list[datetime | None], shown: datetime) -> tuple[int | None, str]:
+    """Position of the first step that breaks the order, and the reason; the labels' reason goes first."""
+    chain = [shown, *times]
+    rises = [t for t in range(1, 4) if labels[t] > labels[t - 1]]
+    backwards = [t for t in range(4) if chain[t] and chain[t + 1] and chain[t + 1] < chain[t]]
+    first = min(rises + backwards, default=None)
+    if rises:
+        return first, "".join(map(str, labels))
+    if backwards:
+        return first, f"{STEPS[backwards[0]]} earlier than {('impression', *STEPS)[backwards[0]]}"
+    return None, ""
+
+
+def all_cases() -> pd.DataFrame:
+    """Every pattern of labels, with every combination of rising and falling times of what happened."""
+    shown, rows = datetime(2024, 3, 1), []
+    for labels in product((0, 1), repeat=4):
+        for signs in product((1, -1), repeat=4):
+            moment, times = shown, []
+            for label, sign in zip(labels, signs, strict=True):
+                moment += timedelta(hours=sign)
+                times.append(moment if label else None)
+            rows.append({"impression_id": len(rows), "impression_time": shown, "labels": labels, "times": times})
+    frame = pd.DataFrame(rows)
+    for place, step in enumerate(STEPS):
+        frame[step] = [labels[place] for labels in frame["labels"]]
+        frame[f"{step}_time"] = pd.Series([times[place] for times in frame["times"]], dtype="datetime64[us]")
+    return frame
+
+
+@pytest.mark.parametrize("with_times", [True, False])
+@pytest.mark.parametrize("policy", ["drop", "truncate", "promote"])
+def test_policies_agree_with_loops(put, policy, with_times):
+    cases = all_cases()
+    expected, aside, before = {}, {}, Counter()
+    for case in cases.to_dict("records"):
+        times = [time if with_times else None for time in case["times"]]
+        first, reason = reference_break(case["labels"], times, case["impression_time"])
+        labels = list(case["labels"])
+        before["legal" if first is None else reason] += 1
+        if first is not None:
+            aside[case["impression_id"]] = (reason, tuple(labels))
+            if policy == "drop":
+                continue
+            if policy == "truncate":
+                labels = labels[:first] + [0] * (4 - first)
+            else:
+                last = max(t for t in range(4) if labels[t]) if any(labels) else -1
+                labels = [1 if t <= last else 0 for t in range(4)]
+        expected[case["impression_id"]] = tuple(labels)
+
+    frame = cases.drop(columns=["labels", "times"] + ([] if with_times else [f"{step}_time" for step in STEPS]))
+    legal, illegal, report = check_labels(put(frame), FUNNEL, Labels(policy=policy))
+    legal, illegal = legal.to_pandas(), illegal.to_pandas()
+    assert (
+        dict(zip(legal["impression_id"], legal[list(STEPS)].itertuples(index=False, name=None), strict=True))
+        == expected
+    )
+    found = illegal[["reason", *STEPS]].itertuples(index=False, name=None)
+    assert {key: (row[0], row[1:]) for key, row in zip(illegal["impression_id"], found, strict=True)} == aside
+    assert report["illegal"] == {reason: count for reason, count in before.items() if reason != "legal"}
+    assert sum(report["legal"].values()) == before["legal"]
+    assert report["rows_in"] == report["rows_out"] + report["rows_aside"] == len(cases)
+    assert report["rows_repaired"] == (0 if policy == "drop" else len(aside))
+    assert [part["positives"] for part in report["steps"].values()] == [
+        sum(column) for column in zip(*expected.values(), strict=True)
+    ]
+
+
+def test_fail_names_the_counts(put, make_impressions):
+    frame = make_impressions(100)
+    legal, illegal, _ = check_labels(put(frame), FUNNEL, Labels(policy="fail"))
+    assert (legal.count().execute(), illegal.count().execute()) == (100, 0)
+    frame.loc[:2, list(STEPS)] = [1, 0, 1, 0]
+    with pytest.raises(InputError, match=r"3 of 100 impressions break.*1010: 3"):
+        check_labels(put(frame), FUNNEL, Labels(policy="fail"))
+
+
+def test_nothing_left_is_an_error(put, make_impressions):
+    frame = make_impressions(10).assign(click=0, application=1)
+    with pytest.raises(InputError, match="no impression is left"):
+        check_labels(put(frame), FUNNEL, Labels())
+
+
+def test_one_step_is_always_legal(put):
+    frame = pd.DataFrame({"impression_id": [1, 2], "click": [0, 1]})
+    legal, illegal, report = check_labels(put(frame), Funnel(steps=("click",), main_steps=("click",)), Labels())
+    assert (legal.count().execute(), illegal.count().execute()) == (2, 0)
+    assert report["legal"] == {"0": 1, "1": 1}
