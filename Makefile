@@ -9,7 +9,7 @@ IN_ENV = $(if $(filter-out base,$(ENV)),--env=$(ENV))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup full benchmark test test-fast lint format types contracts check viz package bench-training bench-ali-ccp ledger \
-	lock clean
+	lock clean clean-data
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,3 +78,6 @@ lock: $(READY) ## pin again what pyproject.toml allows
 
 clean: ## remove the environment and the caches, keep the data
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist .tmp
+
+clean-data: ## remove, without asking, all that runs wrote under data/; data/01_raw and the empty folders stay
+	find data -mindepth 2 -not -path 'data/01_raw/*' -not -name .gitkeep -delete

@@ -28,9 +28,10 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from aitm_kedro.core.example_store import open_arrays, write_arrays
 from aitm_kedro.core.examples import Examples
+from aitm_kedro.core.features import FeatureSpec
 from aitm_kedro.core.funnel import IMPRESSION_ID
-from aitm_kedro.learning.networks import build_model
-from aitm_kedro.learning.networks.aitm import AITMOptions
+from aitm_kedro.learning.network_options import AITMOptions
+from aitm_kedro.learning.networks.aitm import AITM
 from aitm_kedro.learning.parameters import Training
 from aitm_kedro.learning.training.devices import keep_freed_memory
 from aitm_kedro.learning.training.loop import fit
@@ -101,7 +102,8 @@ def train_plain(path: Path, *, item_loader: bool) -> None:
 
 def train_ours(path: Path, valid: Examples, *, updates: str, precision: str) -> None:
     """One epoch of the project's loop, with its validation."""
-    model = build_model("aitm", vocabulary_sizes=SIZES, steps=STEPS, options=AITMOptions())
+    features = [FeatureSpec(name=name, kind="categorical", ids=size) for name, size in zip(FIELDS, SIZES, strict=True)]
+    model = AITM(features=features, steps=STEPS, options=AITMOptions())
     options = Training(max_epochs=1, device="cpu", embedding_updates=updates, precision=precision)
     fit(model, read(path), valid, options=options, main_steps=STEPS, seed=0)
 

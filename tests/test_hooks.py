@@ -3,9 +3,9 @@
 import pytest
 from kedro.io import DataCatalog
 
-from aitm_kedro.config.schema import TOP_LEVEL
+from aitm_kedro.config.schema import PREPARATION, TOP_LEVEL
 from aitm_kedro.datasets import JSON
-from aitm_kedro.hooks import EXAMPLES, PREPARATION, as_plain, prepared_otherwise
+from aitm_kedro.hooks import EXAMPLES, as_plain, prepared_otherwise
 
 VERSION = "2024-01-01T00.00.00.000Z"
 NOW = {

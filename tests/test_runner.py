@@ -1,24 +1,33 @@
 """A benchmark goes on where it stopped, and does again what is out of date."""
 
-import json
-
 import pytest
 from kedro.io import DataCatalog
 from kedro.pipeline import Node, Pipeline
 
-from aitm_kedro.datasets import JSON
+from aitm_kedro.config.runs import Run
+from aitm_kedro.core.provenance import Provenance, Result
+from aitm_kedro.datasets import JSON, TypedJSON
 from aitm_kedro.evaluation.parameters import Evaluation
+from aitm_kedro.learning.network_options import AITMOptions
 from aitm_kedro.learning.parameters import Training
+from aitm_kedro.pipelines.binding import bind
 from aitm_kedro.runner import ResumingRunner, divide
 
 VERSIONS = iter(f"2024-01-{day:02d}T00.00.00.000Z" for day in range(1, 29))
 
 
+class Made(Result):
+    """A result that says what it was made with."""
+
+    provenance: Provenance
+
+
 class Study:
-    """Two models over one data set, and a comparison of both."""
+    """Two runs over one data set, and a comparison of both."""
 
     def __init__(self, folder):
         self.folder, self.calls, self.fails = folder, [], None
+        self.alpha = 0.6
         self.parameters = {"evaluation": {"confidence": 0.9}, "training": {"patience": 3}}
         self.save("examples", {"rows": 1})
 
@@ -27,29 +36,35 @@ class Study:
 
     def catalog(self, version=None):
         results = [f"{m}.seed0.{what}" for m in ("aitm", "ple") for what in ("history", "metrics")]
-        names = ["examples", "compared", *results]
         config = {
-            name: {"type": JSON, "filepath": str(self.folder / f"{name}.json"), "versioned": True} for name in names
+            name: {"type": JSON, "filepath": str(self.folder / f"{name}.json"), "versioned": True}
+            for name in ("examples", "compared", *results)
         }
+        for name in results:
+            config[name] |= {"type": TypedJSON, "schema": f"{Made.__module__}.Made"}
         catalog = DataCatalog.from_config(config, save_version=version)
         for key, value in self.parameters.items():
             catalog[f"params:{key}"] = dict(value)
         return catalog
 
     def node(self, name, key, options):
-        def function(_, parameter):
+        def function(_, parameter, run=None):
             self.calls.append(name)
             if self.fails == name:
                 raise KeyError(name)
-            return {"parameters_used": {key: options.model_validate(parameter).model_dump(mode="json")}}
+            used = {key: options.model_validate(parameter)}
+            if run is not None:
+                used |= {"model": run.model, "options": run.options}
+            return Made(provenance=Provenance.now(data={}, parameters=used))
 
         return function
 
     def model(self, name):
+        run = Run(name=name, model="aitm", options=AITMOptions(alpha=self.alpha if name == "aitm" else 0.1))
         return Pipeline(
             [
                 Node(
-                    self.node(f"train {name}", "training", Training),
+                    bind(self.node(f"train {name}", "training", Training), run=run),
                     ["examples", "params:training"],
                     "history",
                     name="train",
@@ -125,6 +140,12 @@ def test_only_what_reads_a_parameter_is_made_again(study):
     assert study.run() == ["judge aitm", "judge ple", "compare"]
 
 
+def test_other_options_of_a_run_make_its_results_again(study):
+    study.run()
+    study.alpha = 0.0
+    assert study.run() == ["train aitm", "judge aitm", "compare"]
+
+
 def test_defaults_spelled_out_and_other_machines_change_nothing(study):
     study.run()
     study.parameters = {
@@ -134,10 +155,10 @@ def test_defaults_spelled_out_and_other_machines_change_nothing(study):
     assert study.run() == ["compare"]
 
 
-def test_a_result_that_does_not_say_what_it_was_made_with_is_made_again(study):
+def test_a_result_of_another_version_of_the_project_is_made_again(study):
     study.run()
     for path in study.folder.glob("aitm.seed0.metrics.json/*/*"):
-        path.write_text(json.dumps({}))
+        path.write_text('{"parameters_used": {}}')
     assert study.run() == ["judge aitm", "compare"]
 
 
@@ -149,7 +170,7 @@ def test_a_namespace_that_reads_from_another_one_waits(study):
     assert [node.name for node in after.nodes] == ["aitm.draw"]
 
 
-def test_seeds_come_before_models():
+def test_seeds_come_before_runs():
     def node(model, seed):
         return Node(lambda x: x, "x", f"{model}.seed{seed}.y", name="train", namespace=f"{model}.seed{seed}")
 

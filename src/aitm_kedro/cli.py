@@ -1,12 +1,13 @@
-"""``kedro run``, with two differences.
+"""``kedro run``, with three differences.
 
-An error that a person can mend is shown as a sentence, not as a traceback; and the pipeline ``benchmark``, run as a
-whole, goes on where it stopped.
+An error that a person can mend is shown as a sentence, not as a traceback; a list in ``--params`` is one of them; and
+the pipeline ``benchmark``, run as a whole, goes on where it stopped.
 """
 
 import copy
 import logging
 import os
+import re
 import traceback
 from typing import Any
 
@@ -31,6 +32,8 @@ MENDABLE = (
 ENGINE = (duckdb.Error, pa.ArrowException)
 """What the engines raise when rows are computed: a value deep in the file that has another type, a damaged page."""
 
+
+LIST = re.compile(r"\[[^\]]*,[^\]]*\]?")
 
 RESUMING = "aitm_kedro.runner.ResumingRunner"
 
@@ -80,6 +83,29 @@ def cli() -> None:
     """Commands of this project."""
 
 
+def _refuse_lists(option: click.Option) -> click.Option:
+    """The option ``--params``, which says so when it is given a list."""
+    split = option.callback
+
+    def checked(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+        if isinstance(value, str) and (found := LIST.search(value)):
+            raise click.BadParameter(
+                f"it is split at commas, so it cannot hold the list {found[0]}; write the list into conf/<environment>/"
+                "parameters.yml, or set one key at a time, as in --params=runs.aitm.options.alpha=0",
+                ctx,
+                param,
+            )
+        return split(ctx, param, value) if split else value
+
+    changed = copy.copy(option)
+    changed.callback = checked
+    return changed
+
+
 run = copy.copy(project.run)
 run.__class__ = _Run
+run.params = [
+    _refuse_lists(option) if option.name == "params" and isinstance(option, click.Option) else option
+    for option in run.params
+]
 cli.add_command(run)

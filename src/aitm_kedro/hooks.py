@@ -1,4 +1,4 @@
-"""What happens around every run: parameters are checked as a whole, and the run is put on record."""
+"""What happens around every run: parameters are checked as a whole, the run is put on record, old versions go."""
 
 import json
 import logging
@@ -9,24 +9,23 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
+from kedro.framework.project import pipelines
 from kedro.io import AbstractVersionedDataset, CatalogProtocol
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from pydantic import BaseModel, ValidationError
 
-from aitm_kedro.config.schema import TOP_LEVEL, check_parameters
+from aitm_kedro.config.schema import PREPARATION, check_parameters, whole
+from aitm_kedro.core.provenance import library_versions
 from aitm_kedro.datasets.versions import version
+from aitm_kedro.retention import prune_versions
 
-LIBRARIES = ("kedro", "ibis-framework", "duckdb", "torch", "lightgbm", "scikit-learn", "numpy", "aitm-kedro")
 EXAMPLES = "train_examples@arrays"
-PREPARATION = ("ali_ccp", "funnel", "features", "ingestion", "labels", "split", "sampling", "vocabulary")
-"""Keys by which the encoded examples come about."""
 
 logger = logging.getLogger(__name__)
 
@@ -76,12 +75,12 @@ class ProjectHooks:
     def after_pipeline_run(
         self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]
     ) -> None:
-        """Save what this run was: parameters, versions of data and libraries, time and memory of each node."""
+        """Save what this run was: parameters, versions of data and libraries, time and memory; then prune versions."""
         catalog.save(
             "run_record",
             {
                 "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-                "run": {key: value for key, value in run_params.items() if value and key != "runtime_params"},
+                "run": {name: value for name, value in run_params.items() if value and name != "runtime_params"},
                 "commit": git_commit(self._project),
                 "libraries": library_versions(),
                 "machine": {"system": platform.platform(), "cores": os.cpu_count()},
@@ -90,6 +89,8 @@ class ProjectHooks:
                 "nodes": self._nodes,
             },
         )
+        names = {name for registered in pipelines.values() for name in registered.datasets()}
+        prune_versions(catalog, pipeline, keep=self._parameters.get("keep_versions"), names=names)
 
 
 def prepared_otherwise(parameters: dict[str, Any], catalog: CatalogProtocol[Any, Any]) -> list[str]:
@@ -108,7 +109,7 @@ def _whole(key: str, parameters: dict[str, Any]) -> Any:
     """A parameter with the defaults of what is not written, so that new options make no difference by themselves."""
     value = as_plain(parameters.get(key))
     try:
-        return TOP_LEVEL[key].model_validate(value or {}).model_dump(mode="json")
+        return whole(key, value)
     except ValidationError:
         return value
 
@@ -122,17 +123,6 @@ def peak_memory() -> float:
     """Most memory that this process has held so far, in GB."""
     unit = 1 if sys.platform == "darwin" else 1024  # Linux counts kilobytes, macOS bytes
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
-
-
-def library_versions() -> dict[str, str]:
-    """Versions of the libraries that the numbers depend on."""
-    found = {}
-    for name in LIBRARIES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:  # the project itself, run from a source tree that is not installed
-            found[name] = "not installed"
-    return found
 
 
 def git_commit(project: Path) -> str | None:

@@ -2,26 +2,28 @@
 
 from kedro.pipeline import Pipeline
 
-from aitm_kedro.pipelines import comparison, ingestion, modelling, preparation, reporting
-from aitm_kedro.settings import MODELS, SEEDS
+from aitm_kedro.config_loader import configured_runs
+from aitm_kedro.pipelines import comparison, ingestion, modelling, preparation, reporting, scoring
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Name every pipeline that ``kedro run --pipeline=...`` can run.
+    """Name every pipeline that ``kedro run --pipeline=...`` can run, made of the runs of the configuration.
 
     Kedro's ``find_pipelines()`` is not used: with a pipeline named on the command line it registers that one alone,
     and a sum such as ``full`` could not be built.
     """
-    first = SEEDS[:1]
+    runs = configured_runs()
+    once, often = runs.keys("full"), runs.keys("benchmark")
     stages = {
         "ingestion": ingestion.create_pipeline(),
         "preparation": preparation.create_pipeline(),
-        "modelling": modelling.create_pipeline(models=MODELS, seeds=first),
-        "comparison": comparison.create_pipeline(models=MODELS, seeds=first),
-        "reporting": reporting.create_pipeline(models=MODELS, seed=SEEDS[0]),
+        "modelling": modelling.create_pipeline(once),
+        "comparison": comparison.create_pipeline(runs, once),
+        "reporting": reporting.create_pipeline(runs),
     }
     full = sum(stages.values(), start=Pipeline([]))
-    every_seed = comparison.create_pipeline(models=MODELS, seeds=SEEDS)
-    benchmark = modelling.create_pipeline(models=MODELS, seeds=SEEDS) + every_seed
+    every_seed = comparison.create_pipeline(runs, list(dict.fromkeys([*often, *once])))
+    benchmark = modelling.create_pipeline(often) + comparison.create_pipeline(runs, often)
     # By itself the comparison takes whatever is there: one seed after full, all of them after benchmark.
-    return {**stages, "comparison": every_seed, "full": full, "benchmark": benchmark, "__default__": full}
+    alone = {"comparison": every_seed, "scoring": scoring.create_pipeline(once)}
+    return {**stages, **alone, "full": full, "benchmark": benchmark, "__default__": full}

@@ -2,15 +2,19 @@
 
 import logging
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-from kedro.io import CatalogProtocol
+from kedro.io import CatalogProtocol, DatasetError
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from kedro.runner import SequentialRunner
 
-from aitm_kedro.config.schema import TOP_LEVEL
+from aitm_kedro.config.runs import Run
+from aitm_kedro.config.schema import TOP_LEVEL, whole
 from aitm_kedro.core.parameters import MACHINE
+from aitm_kedro.core.provenance import Provenance
+from aitm_kedro.datasets import TypedJSON
 from aitm_kedro.datasets.versions import exists, version
 
 logger = logging.getLogger(__name__)
@@ -19,7 +23,7 @@ Catalog = CatalogProtocol[Any, Any]
 
 
 class ResumingRunner(SequentialRunner):
-    """Leaves out, within each namespace (a model and seed), the nodes whose results are there and up to date.
+    """Leaves out, within each namespace (a run and seed), the nodes whose results are there and up to date.
 
     As with make, a node is done again if a result is missing or older than what the node reads, if its results say
     that they were made with other parameters than those of now, or if a node before it is done again.
@@ -70,32 +74,40 @@ def outdated(part: Pipeline, catalog: Catalog) -> Pipeline:
 
 
 def is_up_to_date(node: Node, catalog: Catalog) -> bool:
-    """Whether a node's results are all there, no older than what it reads, and made with the parameters of now."""
+    """Whether a node's results are all there, no older than what it reads, and made with the current parameters."""
     if not all(exists(name, catalog) for name in node.outputs):
         return False
     read = [version(name, catalog) for name in node.inputs if not name.startswith("params:")]
     if min(version(name, catalog) for name in node.outputs) < max(read, default=""):
         return False
-    used: dict[str, Any] = {}
-    for name in node.outputs:
-        if name.endswith((".history", ".metrics")):
-            used |= catalog.load(name).get("parameters_used", {"unknown": None})
-    return all(made_with == now(key, catalog) for key, made_with in as_compared(used).items())
+    try:
+        used = [provenance_of(name, catalog) for name in node.outputs if isinstance(catalog.get(name), TypedJSON)]
+    except DatasetError:  # written by another version of the project
+        return False
+    made_with = {key: value for provenance in used for key, value in provenance.parameters.items()}
+    return all(as_compared(value) == as_compared(current(key, node, catalog)) for key, value in made_with.items())
 
 
-def now(key: str, catalog: Catalog) -> Any:
-    """A parameter of now, with its defaults, as JSON holds it; for a key that nobody knows, what equals no value."""
-    if key not in TOP_LEVEL:
-        return "no such parameter"
-    value = TOP_LEVEL[key].model_validate(catalog.load(f"params:{key}")).model_dump(mode="json")
-    return as_compared({key: value})[key]
+def provenance_of(name: str, catalog: Catalog) -> Provenance:
+    """What a typed result says that it was made from."""
+    found: Provenance = catalog.load(name).provenance
+    return found
 
 
-def as_compared(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters without what only says where to compute."""
-    return {
-        key: {name: part for name, part in value.items() if name not in MACHINE}
-        if isinstance(value, Mapping)
-        else value
-        for key, value in parameters.items()
-    }
+def current(key: str, node: Node, catalog: Catalog) -> Any:
+    """A current parameter with its defaults, as JSON holds it; for a key that nobody knows, what equals no value."""
+    run = node.func.keywords.get("run") if isinstance(node.func, partial) else None
+    if isinstance(run, Run) and key in ("model", "options", "options_changed"):
+        return {
+            "model": run.model,
+            "options": run.options.model_dump(mode="json"),
+            "options_changed": run.changed_options(),
+        }[key]
+    if key == "task_weights":
+        return whole("training", catalog.load("params:training"))["task_weights"]
+    return whole(key, catalog.load(f"params:{key}")) if key in TOP_LEVEL else "no such parameter"
+
+
+def as_compared(value: Any) -> Any:
+    """A parameter without what only says where to compute."""
+    return {name: part for name, part in value.items() if name not in MACHINE} if isinstance(value, Mapping) else value

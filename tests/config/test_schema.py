@@ -5,12 +5,16 @@ from kedro.framework.project import configure_project, pipelines, settings
 from kedro.io import DataCatalog
 from tests.conftest import ROOT
 
-from aitm_kedro.config.schema import MODEL_OPTIONS, TOP_LEVEL, check_parameters
+from aitm_kedro.config.schema import MODEL_OPTIONS, TOP_LEVEL, check_parameters, whole
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.features import Features
 from aitm_kedro.datasets import AliCCP, AliCCPReport, SimulatedFunnel
 
 ENVIRONMENTS = sorted(path.name for path in (ROOT / "conf").iterdir() if path.is_dir() and path.name != "local")
+
+
+WITHOUT_DEFAULT = ("funnel", "features", "runs", "reference", "explain", "keep_versions")
+"""Keys of the simulated log and of its study, and those whose value is no block."""
 
 
 def loader(environment, **options):
@@ -23,7 +27,7 @@ def test_parameters_of_every_environment_are_valid(environment):
     parameters = loader(environment)["parameters"]
     assert set(parameters) == set(TOP_LEVEL)
     for key, value in parameters.items():
-        TOP_LEVEL[key].model_validate(value)
+        whole(key, value)
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
@@ -42,7 +46,7 @@ def test_the_catalog_of_every_environment_knows_every_dataset_and_keeps_it_apart
 def test_the_written_parameters_are_the_defaults_of_the_code():
     """conf/base shows every key; the code's defaults are what an environment falls back on. They must not differ."""
     for key, written in loader("base")["parameters"].items():
-        if key in ("funnel", "features"):  # of the simulated log: there is no default funnel
+        if key in WITHOUT_DEFAULT:
             continue
         assert TOP_LEVEL[key].model_validate(written) == TOP_LEVEL[key](), key
         assert set(written) == set(TOP_LEVEL[key].model_fields), f"conf/base does not show every field of {key}"
@@ -83,9 +87,23 @@ def test_every_model_shares_embedding_size_and_defaults():
         ({"logistic": {"embedding_dim": 5}}, "which belongs to mlp, shared_bottom, esmm, omoe, mmoe, ple, aitm"),
         ({"mmeo": {}}, "unknown key 'mmeo'. Did you mean 'mmoe'?"),
         ({"weather": {}}, "unknown key 'weather'. Known keys: ali_ccp, funnel, features,"),
-        ({"ali_ccp": {"max_values": 0}}, "The parameter ali_ccp.max_values is 0: Input should be greater than"),
-        ({"ali_ccp": {"max_unreadable": 1.5}}, "The parameter ali_ccp.max_unreadable is 1.5: Input should be less"),
-        ({"ali_ccp": {"fodler": "x"}}, "The parameter ali_ccp.fodler is 'x': Extra inputs are not permitted"),
+        (
+            {"ali_ccp": {"max_values": 0}},
+            r"at ali_ccp.max_values: Input should be greater than or equal to 1 \(it is 0\)",
+        ),
+        (
+            {"ali_ccp": {"max_unreadable": 1.5}},
+            r"at ali_ccp.max_unreadable: Input should be less than 1 \(it is 1.5\)",
+        ),
+        ({"keep_versions": 0}, r"wrong at keep_versions: Input should be greater than or equal to 1 \(it is 0\)"),
+        ({"scoring": {"runs": "aitm"}}, "wrong at scoring.runs: there is no such option"),
+        ({"aitm": {"alpha": -1}}, r"wrong at aitm.alpha: Input should be greater than or equal to 0 \(it is -1\)"),
+        ({"esmm": {"numeric": "linear"}}, "wrong at esmm.numeric: numeric is 'linear'; choose among bins"),
+        (
+            {"funnel": {"steps": ["a"], "main_steps": ["a"]}, "training": {"task_weights": {"b": 2}}},
+            "training.task_weights names 'b', but funnel.steps are a; name one of them",
+        ),
+        ({"ali_ccp": {"fodler": "x"}}, "wrong at ali_ccp.fodler: there is no such option"),
     ],
 )
 def test_an_option_of_another_model_and_an_unknown_key_are_named(parameters, sentence):

@@ -259,7 +259,7 @@ def ingest(make, tmp_path):
         split = Split(by="column", column="split")
         given = (FUNNEL, Features.model_validate(features), split, Ingestion())
         impressions, _, report = ingest_impressions(raw, {}, *given)
-        return impressions.order_by("impression_id").to_pyarrow().to_pylist(), report
+        return impressions.order_by("impression_id").to_pyarrow().to_pylist(), report.model_dump()
 
     return run
 

@@ -1,34 +1,38 @@
 """Every dataset of the project: what is saved is loaded, versions are kept, and a save is whole or not there."""
 
+import fcntl
 import os
 import signal
 import subprocess
 import sys
 import textwrap
+import threading
+from datetime import UTC, datetime
 from pathlib import Path
+from types import ModuleType
 
 import ibis
-import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from kedro.io import DatasetError, Version
 from matplotlib.figure import Figure as MatplotlibFigure
 
+from aitm_kedro.core.provenance import Provenance
 from aitm_kedro.datasets import (
     CSV,
     JSON,
     ArrowTable,
-    BoosterTexts,
     Figure,
     Frame,
-    OptionalCSV,
+    ModelFolder,
     OptionalFrame,
     OptionalJSON,
-    SafetensorsWeights,
+    ParquetStream,
     Table,
     Text,
+    TypedJSON,
 )
-from aitm_kedro.learning.weights import Boosters, Weights
 
 
 def frame(rows=3):
@@ -41,31 +45,49 @@ def figure():
     return picture
 
 
-def weights(rows=3):
-    return Weights(tensors={"w": np.arange(rows, dtype=np.float32)}, metadata={"model": "aitm"})
+def batches(rows=3):
+    table = pa.Table.from_pandas(frame(rows), preserve_index=False)
+    return pa.RecordBatchReader.from_batches(table.schema, table.to_batches())
 
 
-def boosters():
-    return Boosters(texts={"click": "tree\n", "add to cart / 50 %": "tree\nof another step"}, metadata={"model": "m"})
+class Model:
+    """A model that is one text in a folder."""
+
+    def __init__(self, text="trees"):
+        self.text = text
+
+    def save(self, folder):
+        folder.mkdir()
+        (folder / "model.txt").write_text(self.text)
 
 
+@pytest.fixture(autouse=True)
+def fakes(monkeypatch):
+    """A module with a loader of models, as the catalog would name it."""
+    module = ModuleType("fakes")
+    module.load = lambda folder: Model((folder / "model.txt").read_text())
+    monkeypatch.setitem(sys.modules, "fakes", module)
+    return module
+
+
+PROVENANCE = "aitm_kedro.core.provenance.Provenance"
 MAKERS = {
-    "json": (JSON, lambda: {"auc": 0.75}),
-    "csv": (CSV, frame),
-    "txt": (Text, lambda: "| model |"),
-    "png": (Figure, figure),
-    "parquet": (Frame, frame),
-    "ibis": (Table, lambda: ibis.memtable(frame())),
-    "safetensors": (SafetensorsWeights, weights),
-    "boosters": (BoosterTexts, boosters),
+    "json": (JSON, lambda: {"auc": 0.75}, {}),
+    "csv": (CSV, frame, {"save_args": {"index": False}}),
+    "txt": (Text, lambda: "| model |", {}),
+    "png": (Figure, figure, {}),
+    "parquet": (Frame, frame, {}),
+    "ibis": (Table, lambda: ibis.memtable(frame()), {}),
+    "typed": (TypedJSON, lambda: Provenance(made=datetime(2024, 1, 1, tzinfo=UTC)), {"schema": PROVENANCE}),
+    "stream": (ParquetStream, batches, {}),
+    "folder": (ModelFolder, Model, {"loader": "fakes.load"}),
 }
 
 
 @pytest.fixture(params=MAKERS)
 def case(request, tmp_path):
-    kind, make = MAKERS[request.param]
+    kind, make, options = MAKERS[request.param]
     path = str(tmp_path / f"data.{request.param}")
-    options = {"save_args": {"index": False}} if kind is CSV else {}
     return lambda save=None, load=None: kind(filepath=path, version=Version(load, save), **options), make
 
 
@@ -95,14 +117,34 @@ def test_a_failed_save_leaves_no_trace(case, monkeypatch):
     broken.save(make())  # with room again, the same version can be written
 
 
-def test_leftovers_of_dead_processes_are_removed_and_those_of_living_ones_are_not(tmp_path):
+def test_what_a_killed_save_left_is_removed_from_every_version(case):
+    dataset, make = case
+    folder = Path(dataset()._filepath)
+    for version in ("2023-01-01", "2023-01-02"):
+        left = folder / version / f".{folder.name}.part"
+        left.parent.mkdir(parents=True)
+        left.write_text("half")
+        left.with_suffix(".writing").touch()
+    with (folder / f"2023-01-02/.{folder.name}.writing").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # as the process does that writes there
+        dataset("2024-01-01T00.00.00.000Z").save(make())
+    assert sorted(path.name for path in folder.iterdir()) == ["2023-01-02", "2024-01-01T00.00.00.000Z"]
+    assert (folder / f"2023-01-02/.{folder.name}.part").exists()
+
+
+def test_a_file_that_somebody_else_writes_is_waited_for(tmp_path):
     path = tmp_path / "report.json"
-    dead, alive = tmp_path / ".report.json.999999999.tmp", tmp_path / f".report.json.{os.getppid()}.tmp"
-    dead.write_text("{")
-    alive.write_text("{")
-    JSON(filepath=str(path)).save({})
-    assert not dead.exists()
-    assert alive.exists()
+    part, lock = tmp_path / ".report.json.part", tmp_path / ".report.json.writing"
+    part.write_text("{")
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        thread = threading.Thread(target=JSON(filepath=str(path)).save, args=({},))
+        thread.start()
+        thread.join(0.2)
+        assert thread.is_alive()
+        assert part.read_text() == "{"
+    thread.join()
+    assert [file.name for file in tmp_path.iterdir()] == ["report.json"]
 
 
 def write_with_little_room(kind, tmp_path, megabytes=1):
@@ -111,8 +153,15 @@ def write_with_little_room(kind, tmp_path, megabytes=1):
         import resource, signal, sys
         import ibis, numpy as np, pandas as pd
         from kedro.io import DatasetError, Version
+        import datetime, pyarrow as pa
         from aitm_kedro import datasets
-        from aitm_kedro.learning.weights import Boosters, Weights
+        from aitm_kedro.core.provenance import Provenance
+
+        class Model:
+            def save(self, folder):
+                folder.mkdir()
+                (folder / "small").write_text("x")
+                (folder / "large").write_text("x" * 16_000_000)
 
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, ({megabytes} << 20, resource.RLIM_INFINITY))
@@ -120,11 +169,14 @@ def write_with_little_room(kind, tmp_path, megabytes=1):
         data = {{
             "Frame": pd.DataFrame({{"x": numbers}}), "CSV": pd.DataFrame({{"x": numbers}}),
             "JSON": numbers.tolist(), "Text": "x" * 16_000_000, "Table": ibis.memtable({{"x": numbers}}),
-            "SafetensorsWeights": Weights(tensors={{"w": numbers}}),
-            "BoosterTexts": Boosters(texts={{"click": "x" * 100, "buy": "x" * 16_000_000}}),
+            "ParquetStream": pa.table({{"x": numbers}}).to_reader(), "ModelFolder": Model(),
+            "TypedJSON": Provenance(data={{"train": "x" * 16_000_000}}, made=datetime.datetime.now()),
         }}["{kind}"]
+        options = {{
+            "TypedJSON": {{"schema": "aitm_kedro.core.provenance.Provenance"}}, "ModelFolder": {{"loader": "none"}},
+        }}.get("{kind}", {{}})
         version = Version(None, "2024-01-02T00.00.00.000Z")
-        dataset = getattr(datasets, "{kind}")(filepath="{tmp_path}/data", version=version)
+        dataset = getattr(datasets, "{kind}")(filepath="{tmp_path}/data", version=version, **options)
         try:
             dataset.save(data)
         except DatasetError as error:
@@ -133,7 +185,7 @@ def write_with_little_room(kind, tmp_path, megabytes=1):
     return subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=120)
 
 
-@pytest.mark.parametrize("kind", ["Frame", "CSV", "JSON", "Text", "Table", "SafetensorsWeights", "BoosterTexts"])
+@pytest.mark.parametrize("kind", ["Frame", "CSV", "JSON", "Text", "Table", "TypedJSON", "ParquetStream", "ModelFolder"])
 def test_a_disk_that_fills_up_in_mid_save(kind, tmp_path):
     result = write_with_little_room(kind, tmp_path)
     assert result.returncode == 1
@@ -142,31 +194,14 @@ def test_a_disk_that_fills_up_in_mid_save(kind, tmp_path):
     assert not list(tmp_path.glob("data/*/*"))
 
 
-def test_frame_weights_and_json_come_back_as_they_went(tmp_path):
+def test_a_frame_comes_back_as_it_went(tmp_path):
     Frame(filepath=str(tmp_path / "a.parquet")).save(frame())
     pd.testing.assert_frame_equal(Frame(filepath=str(tmp_path / "a.parquet")).load(), frame())
-    store = SafetensorsWeights(filepath=str(tmp_path / "w.safetensors"))
-    store.save(weights())
-    assert store.load().metadata == {"model": "aitm"}
-    np.testing.assert_array_equal(store.load().tensors["w"], weights().tensors["w"])
 
 
-def test_trees_are_one_text_file_a_step_and_come_back_as_they_went(tmp_path):
-    store = BoosterTexts(filepath=str(tmp_path / "boosters"))
-    store.save(boosters())
-    assert (tmp_path / "boosters/click.txt").read_text() == "tree\n"
-    store.save(boosters())  # once more: the old folder makes room
-    assert store.load() == boosters()
-    assert [path.name for path in tmp_path.iterdir()] == ["boosters"]
-    (tmp_path / "boosters/metadata.json").write_text("{")
-    with pytest.raises(DatasetError, match=r"The trees in .* cannot be read"):
-        store.load()
-
-
-@pytest.mark.parametrize(("kind", "options"), [(OptionalCSV, {"save_args": {"index": False}}), (OptionalFrame, {})])
-def test_an_optional_table_is_none_until_it_is_saved(kind, options, tmp_path):
+def test_an_optional_table_is_none_until_it_is_saved(tmp_path):
     def dataset(save=None):
-        return kind(filepath=str(tmp_path / "data"), version=Version(None, save), **options)
+        return OptionalFrame(filepath=str(tmp_path / "data"), version=Version(None, save))
 
     assert dataset().load() is None
     dataset("2024-01-01T00.00.00.000Z").save(frame())
@@ -224,16 +259,6 @@ def test_a_truncated_table_is_said_in_a_sentence(tmp_path):
             face(filepath=str(path)).load()
 
 
-@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b"\xff" * 16 + b[16:], lambda b: b""])
-def test_corrupted_weights_are_said_in_a_sentence(tmp_path, damage):
-    path = tmp_path / "w.safetensors"
-    store = SafetensorsWeights(filepath=str(path))
-    store.save(weights(1000))
-    path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(DatasetError, match="cannot be read"):
-        store.load()
-
-
 def test_a_killed_save_is_never_the_latest_version(tmp_path):
     """SIGKILL while the file is being flushed: the temporary file is left, the version before stays in force."""
     dataset = JSON(filepath=str(tmp_path / "r.json"), version=Version(None, "2024-01-01T00.00.00.000Z"))
@@ -241,8 +266,9 @@ def test_a_killed_save_is_never_the_latest_version(tmp_path):
     code = f"""
         import os, signal
         from kedro.io import Version
-        from aitm_kedro.datasets import JSON, atomic
-        atomic.flush = lambda path: os.kill(os.getpid(), signal.SIGKILL)
+        from aitm_kedro.core import storage
+        from aitm_kedro.datasets import JSON
+        storage.flush = lambda path: os.kill(os.getpid(), signal.SIGKILL)
         JSON(filepath="{tmp_path}/r.json", version=Version(None, "2024-01-02T00.00.00.000Z")).save({{"run": 2}})
     """
     result = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False)

@@ -1,14 +1,17 @@
-"""Tables that a node hands on as they were loaded are second names of the same file."""
+"""Tables handed on as they were loaded are second names of the same file; streams are written batch by batch."""
 
 from pathlib import Path
 
 import ibis
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from kedro.io import Version
+from kedro.io import DatasetError, Version
 
-from aitm_kedro.datasets import Table
+from aitm_kedro.datasets import ParquetStream, Table
 from aitm_kedro.datasets.sources import MadeOnce
+from aitm_kedro.datasets.tables import ROWS_A_GROUP, row_groups
 
 CONNECTION = {"backend": "duckdb", "database": ":memory:"}
 FIRST = "2024-01-01T00.00.00.000Z"
@@ -167,3 +170,81 @@ def test_a_source_that_is_made_once_is_a_second_name(tmp_path, make):
     target = make("impressions.parquet")
     target.save(source.load())
     assert source.path.stat().st_ino == file_of(target).stat().st_ino
+
+
+SCHEMA = pa.schema({"user": pa.int64(), "score": pa.float32()})
+
+
+def batch_of(start: int, rows: int) -> pa.RecordBatch:
+    users = range(start, start + rows)
+    return pa.RecordBatch.from_arrays(
+        [pa.array(users, pa.int64()), pa.array([0.5] * rows, pa.float32())], schema=SCHEMA
+    )
+
+
+@pytest.mark.parametrize("sizes", [[], [0], [1], [10], [11, 0, 3], [25], [3, 4, 5, 6, 7], [1] * 31])
+def test_batches_of_any_size_become_groups_of_one_size(sizes):
+    starts = [sum(sizes[:number]) for number in range(len(sizes))]
+    groups = list(row_groups(map(batch_of, starts, sizes), rows=10))
+    assert [group.num_rows for group in groups[:-1]] == [10] * (len(groups) - 1)
+    assert all(0 < group.num_rows <= 10 for group in groups)
+    assert [user for group in groups for user in group["user"].to_pylist()] == list(range(sum(sizes)))
+
+
+def test_a_stream_is_written_in_row_groups_and_loaded_as_a_dataset(tmp_path):
+    dataset = ParquetStream(filepath=str(tmp_path / "scores.parquet"), version=Version(None, FIRST))
+    batches = [batch_of(start, 100_000) for start in range(0, 600_000, 100_000)]
+    dataset.save(pa.RecordBatchReader.from_batches(SCHEMA, iter(batches)))
+    loaded = dataset.load()
+    assert loaded.schema == SCHEMA
+    assert loaded.to_table()["user"].to_pylist() == list(range(600_000))
+    metadata = pq.read_metadata(tmp_path / "scores.parquet" / FIRST / "scores.parquet")
+    groups = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
+    assert groups == [ROWS_A_GROUP, ROWS_A_GROUP, 600_000 - 2 * ROWS_A_GROUP]
+    assert dataset.preview(nrows=1) == {"index": [0], "columns": ["user", "score"], "data": [["0", "0.5"]]}
+
+
+class Stream:
+    """What has a schema, and gives batches that are gone once they are written."""
+
+    def __init__(self, batches: int):
+        self.schema, self.batches = SCHEMA, batches
+
+    def __iter__(self):
+        for number in range(self.batches):
+            yield batch_of(number, 1000)
+            assert pa.total_allocated_bytes() < 50_000_000
+
+
+def test_memory_of_a_stream_is_bounded_whatever_its_length(tmp_path):
+    dataset = ParquetStream(filepath=str(tmp_path / "scores.parquet"))
+    dataset.save(Stream(5000))
+    assert dataset.load().count_rows() == 5_000_000
+
+
+def test_an_empty_stream_has_its_columns(tmp_path):
+    dataset = ParquetStream(filepath=str(tmp_path / "scores.parquet"))
+    dataset.save(Stream(0))
+    assert dataset.load().schema == SCHEMA
+    assert dataset.load().count_rows() == 0
+    assert dataset.preview()["data"] == []
+
+
+def test_a_stream_that_breaks_off_leaves_what_was_there(tmp_path):
+    dataset = ParquetStream(filepath=str(tmp_path / "scores.parquet"))
+    dataset.save(Stream(1))
+
+    def broken():
+        yield batch_of(0, 300_000)
+        raise RuntimeError("no more users")
+
+    with pytest.raises(DatasetError, match="no more users"):
+        dataset.save(pa.RecordBatchReader.from_batches(SCHEMA, broken()))
+    assert dataset.load().count_rows() == 1000
+    assert [path.name for path in tmp_path.iterdir()] == ["scores.parquet"]
+
+
+@pytest.mark.parametrize("data", [[1, 2], "text", pd.DataFrame({"user": [1]})])
+def test_what_is_no_stream_is_refused(tmp_path, data):
+    with pytest.raises(DatasetError, match=rf"stream of record batches .* returned {type(data).__name__}\."):
+        ParquetStream(filepath=str(tmp_path / "scores.parquet")).save(data)

@@ -1,4 +1,4 @@
-"""The truth that is not of these labels is noticed; bad luck is not."""
+"""True probabilities that are not of these labels are noticed; what chance explains is not."""
 
 import numpy as np
 

@@ -106,8 +106,8 @@ def test_test_over_seeds_is_the_paired_t_test() -> None:
 @pytest.mark.parametrize(
     ("first", "second", "reason"),
     [
-        ([0.8], [0.7], "needs two at least; the models have 1 in common"),
-        ([], [], "the models have 0 in common"),
+        ([0.8], [0.7], "needs two at least; the runs have 1 in common"),
+        ([], [], "the runs have 0 in common"),
         ([0.8, 0.9], [0.7, 0.8], "differ by the same amount"),
     ],
 )
@@ -117,3 +117,83 @@ def test_where_no_test_over_seeds_is_possible_p_is_blank_with_the_reason(first, 
         found = compare_over_seeds([0.75, 0.75], [0.5, 0.5])
     assert found.p is None
     assert reason in found.note
+
+
+def with_weights(rows: int = 400) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    weights = np.random.default_rng(5).gamma(1, size=rows)
+    weights[::9] = 0
+    return (*draw(rows), weights)
+
+
+def weights_of(table: pd.DataFrame) -> list[np.ndarray]:
+    return [table.loc[table["label"] == label, "weight"].to_numpy() for label in (0, 1)]
+
+
+def test_weighted_placements_are_shares_of_the_other_class_by_weight() -> None:
+    labels, scores, _, weights = with_weights(60)
+    table = place_rows(labels[:, None], scores[:, None], steps=["click"], row_weights=weights)
+    assert table["weight"].dtype == np.float32
+    assert set(table["row"]) == set(np.flatnonzero(weights))
+    for row, label, placement, weight in table[["row", "label", "placement", "weight"]].itertuples(index=False):
+        others = labels != label
+        wins = (scores[others] < scores[row]) if label else (scores[others] > scores[row])
+        right = wins + 0.5 * (scores[others] == scores[row])
+        assert placement == pytest.approx(np.average(right, weights=weights[others]), abs=1e-6)
+        assert weight == pytest.approx(weights[row])
+    for of_class, of_weights in zip(placed(table), weights_of(table), strict=True):
+        assert np.average(of_class, weights=of_weights) == pytest.approx(auc(labels, scores, weights), abs=1e-6)
+
+
+def test_weighted_test_over_rows_follows_its_formula() -> None:
+    labels, *both, weights = with_weights()
+    tables = [place_rows(labels[:, None], scores[:, None], steps=["click"], row_weights=weights) for scores in both]
+    variance, counts = 0.0, []
+    for label in (0, 1):
+        w = weights_of(tables[0])[label].astype(float)
+        d = placed(tables[0])[label].astype(float) - placed(tables[1])[label]
+        mean, n = (w * d).sum() / w.sum(), len(d)
+        variance += sum((w * (d - mean)) ** 2) / w.sum() ** 2 * n / (n - 1)
+        counts.append(n)
+    difference = auc(labels, both[0], weights) - auc(labels, both[1], weights)
+    found = compare_over_rows(*map(placed, tables), difference=difference, counts=counts, weights=weights_of(tables[0]))
+    assert found.standard_error == pytest.approx(variance**0.5)
+    assert found.p == pytest.approx(2 * stats.norm.sf(abs(difference) / variance**0.5))
+
+
+def test_weights_that_are_all_alike_are_as_none() -> None:
+    labels, *both = draw()
+    counts = (int((1 - labels).sum()), int(labels.sum()))
+    plain, alike = (
+        [place_rows(labels[:, None], scores[:, None], steps=["click"], row_weights=given) for scores in both]
+        for given in (None, np.full(400, 0.5))
+    )
+    expected = compare_over_rows(*map(placed, plain), difference=0.01, counts=counts)
+    found = compare_over_rows(*map(placed, alike), difference=0.01, counts=counts, weights=weights_of(alike[0]))
+    assert tuple(found)[:3] == pytest.approx(tuple(expected)[:3], rel=1e-5)
+
+
+def test_p_over_weighted_rows_is_uniform_where_there_is_no_difference() -> None:
+    values = []
+    for seed in range(200):
+        labels, *both = draw(300, seed=seed)
+        weights = np.random.default_rng(seed).gamma(1, size=300)
+        tables = [place_rows(labels[:, None], scores[:, None], steps=["click"], row_weights=weights) for scores in both]
+        difference = auc(labels, both[0], weights) - auc(labels, both[1], weights)
+        counts = (int((1 - labels).sum()), int(labels.sum()))
+        found = compare_over_rows(
+            *map(placed, tables), difference=difference, counts=counts, weights=weights_of(tables[0])
+        )
+        values.append(found.p)
+    assert stats.kstest(values, "uniform").pvalue > 0.01
+
+
+def test_drawn_weighted_rows_give_nearly_the_same_error(monkeypatch) -> None:
+    labels, *both, weights = with_weights(30_000)
+    counts = [int(((labels == label) & (weights > 0)).sum()) for label in (0, 1)]
+    errors = []
+    for limit in (50_000, 4000):
+        monkeypatch.setattr(significance, "ROWS_OF_A_CLASS", limit)
+        tables = [place_rows(labels[:, None], scores[:, None], steps=["click"], row_weights=weights) for scores in both]
+        found = compare_over_rows(*map(placed, tables), difference=0.01, counts=counts, weights=weights_of(tables[0]))
+        errors.append(found.standard_error)
+    assert errors[1] == pytest.approx(errors[0], rel=0.1)

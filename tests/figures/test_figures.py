@@ -15,6 +15,17 @@ from aitm_kedro.evaluation.reliability import tabulate_reliability
 from aitm_kedro.explain.representations import ADDED, AIT, ORIGINAL, lay_out
 from aitm_kedro.explain.transfer_weights import COLUMNS, GROUPS, summarise_weights
 from aitm_kedro.figures.style import join_words, percent
+from aitm_kedro.learning.history import History
+from aitm_kedro.tables.reports import (
+    BeforeAndAfter,
+    CountsBySegment,
+    IngestionReport,
+    KeepRates,
+    LabelReport,
+    RowsAside,
+    SamplingReport,
+    step_counts,
+)
 
 STEPS = {1: ("visit",), 2: ("click", "purchase"), 4: ("click", "application", "approval", "activation")}
 ALL = pytest.mark.parametrize("steps", STEPS.values(), ids=STEPS.keys())
@@ -39,35 +50,61 @@ def is_drawn(figure: Figure) -> bool:
     return float(picture(figure)[..., :3].std()) > 0.01
 
 
-def history(steps, epochs=5):
+def history(steps, epochs=5, **of):
     validations = [
         {
             "epoch": epoch / 2,
+            "rows": 1000 * epoch,
+            "seconds": 1.0 * epoch,
             "train_loss": 1 / epoch,
             "valid_auc": dict.fromkeys(steps, 0.7 + 0.01 * epoch),
+            "deciding": 0.7,
             "best": epoch <= 2,
         }
         for epoch in range(1, epochs + 1)
     ]
-    return {"validations": validations, "best_epoch": 1.0}
+    facts = {"seconds": 9.0, "rows_per_second": 10.0, "parameters": 5, "train_rows": 10, "valid_rows": 5}
+    return History(**facts | {"validations": validations, "main_steps": steps, "best_epoch": 1.0} | of)
 
 
 @ALL
 def test_learning_curves(steps):
-    figure = figures.draw_learning_curves(history(steps), steps=steps, main_steps=steps[-1:])
+    figure = figures.draw_learning_curves(history(steps), run="small", steps=steps, main_steps=steps[-1:])
     assert is_drawn(figure)
-    assert "AITM was best after 1 epoch\n" in words(figure)
+    assert "small was best after 1 epoch\n" in words(figure)
     assert all(step in words(figure) for step in steps)
 
 
 def test_learning_curves_of_one_validation_with_an_undefined_step():
-    log = history(("click", "buy"), epochs=1)
-    log["validations"][0]["valid_auc"]["buy"] = None
-    figure = figures.draw_learning_curves(log, steps=("click", "buy"), main_steps=("click",))
+    entry = history(("click", "buy"), epochs=1).validations[0]
+    log = history((), validations=(entry.model_copy(update={"valid_auc": {"click": 0.7, "buy": None}}),))
+    figure = figures.draw_learning_curves(log, run="aitm", steps=("click", "buy"), main_steps=("click",))
     assert is_drawn(figure)
     assert "buy (undefined)" in words(figure)
-    empty = figures.draw_learning_curves({"validations": []}, steps=("click",), main_steps=("click",))
-    assert "no validation was recorded" in words(empty)
+
+
+def test_learning_curves_of_independent_networks_show_each_of_them():
+    parts = {step: history((step,), epochs=3 + place) for place, step in enumerate(STEPS[4])}
+    log = history((), validations=(), parts=parts)
+    figure = figures.draw_learning_curves(log, run="mlp", steps=STEPS[4], main_steps=STEPS[4][-2:])
+    assert is_drawn(figure)
+    assert "mlp in training: 4 independent networks" in words(figure)
+    loss, auc = figure.axes
+    assert all(step in [text.get_text() for text in axes.texts] for axes in (loss, auc) for step in STEPS[4])
+    assert len(loss.lines) == len(auc.lines) == 2 * 4  # a curve and a ring each
+
+
+def test_a_training_without_validations_says_what_was_chosen():
+    chosen = {"click": {"inverse_l2": 0.1, "valid_auc": {"0.01": 0.70123, "0.1": 0.7512, "1": None}}}
+    log = history((), validations=(), chosen=chosen)
+    figure = figures.draw_learning_curves(log, run="logistic", steps=("click", "buy"), main_steps=("buy",))
+    assert is_drawn(figure)
+    assert "logistic has no learning curves" in words(figure)
+    assert "click\ninverse_l2 0.1\nvalid_auc 0.01: 0.7012, 0.1: 0.7512, 1: undefined" in words(figure)
+    nothing = figures.draw_learning_curves(
+        history((), validations=()), run="b", steps=("click",), main_steps=("click",)
+    )
+    assert "nothing was chosen by validation" in words(nothing)
 
 
 def points(step, first, rows):
@@ -82,7 +119,7 @@ def points(step, first, rows):
 def test_tsne(steps):
     main = steps[-2:]
     table = pd.concat([points(step, step == steps[0], 12) for step in main])
-    figure = figures.draw_tsne(table, steps=steps, main_steps=main, rows=12)
+    figure = figures.draw_tsne(table, run="aitm", steps=steps, main_steps=main, rows=12)
     assert is_drawn(figure)
     assert all(f"{step}: 12 positives, 12 negatives\n" in words(figure) + "\n" for step in main)
 
@@ -90,7 +127,7 @@ def test_tsne(steps):
 @pytest.mark.parametrize("rows", [0, 1, 3])
 def test_tsne_of_too_few_rows_says_so(rows):
     table = pd.concat([points("click", True, 20), points("buy", False, rows)])
-    figure = figures.draw_tsne(table, steps=("click", "buy"), main_steps=("click", "buy"), rows=20)
+    figure = figures.draw_tsne(table, run="aitm", steps=("click", "buy"), main_steps=("click", "buy"), rows=20)
     assert is_drawn(figure)
     assert f"buy: {rows} positives, {rows} negatives (test has no more; 20 were wanted)" in words(figure)
     assert "too few rows to draw" in words(figure)
@@ -110,7 +147,7 @@ def weights(pair, sizes):
 def test_transfer_weights(steps):
     parts = [weights(pair, (40, 20, 9)) for pair in pairwise(steps)]
     table = pd.concat(parts) if parts else pd.DataFrame(columns=list(COLUMNS))
-    figure = figures.draw_transfer_weights(table, steps=steps)
+    figure = figures.draw_transfer_weights(table, run="aitm", steps=steps)
     assert is_drawn(figure)
     expected = "n = 40 of 400" if parts else "'visit' is the only step: nothing is transferred"
     assert expected in words(figure)
@@ -118,7 +155,7 @@ def test_transfer_weights(steps):
 
 def test_transfer_weights_of_small_and_empty_groups_survive_a_csv_file():
     table = pd.read_csv(io.StringIO(weights(("click", "buy"), (5, 2, 0)).to_csv(index=False)))
-    figure = figures.draw_transfer_weights(table, steps=("click", "buy"))
+    figure = figures.draw_transfer_weights(table, run="aitm", steps=("click", "buy"))
     assert is_drawn(figure)
     assert all(label in words(figure) for label in ("00: n = 5 of 50", "10: n = 2 of 20", "11: n = 0 of 0"))
 
@@ -130,15 +167,19 @@ def test_calibration(steps):
     labels = rng.random(4000) < shares / 3
     kinds = {"raw": shares, "corrected": shares / 3}
     table = pd.concat(tabulate_reliability(labels, kinds, step=step, bins=10) for step in steps)
-    assert is_drawn(figures.draw_calibration(table, steps=steps))
+    assert is_drawn(figures.draw_calibration(table, run="aitm", steps=steps))
 
 
-def compared(steps, *, seeds=(0, 1, 2), models=("lightgbm", "ple", "aitm", "logistic", "oracle")):
-    """Tidy table, summary and segments of a few models."""
+RUNS = ("lightgbm", "ple", "aitm", "logistic", "oracle")
+ROLES = {"reference": "logistic", "subject": "aitm"}
+
+
+def compared(steps, *, seeds=(0, 1, 2), **roles):
+    """Tidy table, summary and segments of a few runs."""
     random = np.random.default_rng(0)
-    runs = [(model, seed) for model in models for seed in (seeds if model not in ("logistic", "oracle") else (0,))]
-    rows = [(m, s, step, "auc", 0.7 + 0.1 * random.random()) for m, s in runs for step in steps]
-    tidy = pd.DataFrame(rows, columns=["model", "seed", "step", "metric", "value"])
+    keys = [(run, seed) for run in RUNS for seed in (seeds if run not in ("logistic", "oracle") else (0,))]
+    rows = [(run, run, seed, step, "auc", 0.7 + 0.1 * random.random()) for run, seed in keys for step in steps]
+    tidy = pd.DataFrame(rows, columns=["run", "model", "seed", "step", "metric", "value"])
     low, high = (
         tidy.assign(metric=name, value=tidy["value"] + shift)
         for name, shift in (("auc_low", -0.01), ("auc_high", 0.01))
@@ -147,23 +188,32 @@ def compared(steps, *, seeds=(0, 1, 2), models=("lightgbm", "ple", "aitm", "logi
     parts = [tidy[tidy["metric"] == "auc"].assign(segment=name) for name in ("Bank A", "Bank B", "Bank C")]
     segments = pd.concat([*parts, *(part.assign(metric="positives", value=1234) for part in parts)], ignore_index=True)
     segments.loc[(segments["segment"] == "Bank C") & (segments["metric"] == "auc"), "value"] = np.nan
-    return tidy, summarise(tidy, {}, steps=steps), segments
+    return tidy, summarise(tidy, {}, steps=steps, **(ROLES | roles)), segments
 
 
 @pytest.mark.parametrize("seeds", [(0,), (0, 1, 2)])
 @ALL
 def test_comparison(steps, seeds):
     tidy, summary, _ = compared(steps, seeds=seeds)
-    figure = figures.draw_comparison(summary, tidy, steps=steps)
+    figure = figures.draw_comparison(summary, tidy, steps=steps, **ROLES)
     assert is_drawn(figure)
-    assert all(word in words(figure) for word in (*steps, "lightgbm", "oracle", "logistic"))
+    assert all(word in words(figure) for word in (*steps, "lightgbm", "oracle", "Dashed: the reference, logistic."))
     assert ("over the seeds" if len(seeds) > 1 else "DeLong's interval") in words(figure)
+
+
+def test_comparison_without_a_subject_and_without_results_of_the_reference():
+    roles = {"reference": "gone", "subject": None}
+    tidy, summary, _ = compared(("buy",), **roles)
+    figure = figures.draw_comparison(summary, tidy, steps=("buy",), **roles)
+    assert is_drawn(figure)
+    assert "Dashed" not in words(figure)
 
 
 def test_comparison_of_a_step_with_one_class():
     tidy, _, _ = compared(("click", "buy"))
     tidy.loc[tidy["step"] == "buy", "value"] = np.nan
-    figure = figures.draw_comparison(summarise(tidy, {}, steps=("click", "buy")), tidy, steps=("click", "buy"))
+    summary = summarise(tidy, {}, steps=("click", "buy"), **ROLES)
+    figure = figures.draw_comparison(summary, tidy, steps=("click", "buy"), **ROLES)
     assert "test has only one class of 'buy'" in words(figure)
 
 
@@ -178,28 +228,31 @@ def test_segments(steps):
 
 
 def test_segments_of_a_funnel_without_any():
-    empty = pd.DataFrame(columns=["model", "seed", "segment", "step", "metric", "value"])
+    empty = pd.DataFrame(columns=["run", "model", "seed", "segment", "step", "metric", "value"])
     figure = figures.draw_segments(empty, steps=("buy",), segment=None, min_positives=10)
     assert "the funnel has no segments" in words(figure)
 
 
 def test_calibration_of_what_never_happened():
     table = tabulate_reliability(np.zeros(9), {"raw": np.linspace(0, 0.5, 9)}, step="buy", bins=3)
-    assert "'buy' never happened in test" in words(figures.draw_calibration(table, steps=("buy",)))
+    assert "'buy' never happened in test" in words(figures.draw_calibration(table, run="aitm", steps=("buy",)))
 
 
 def reports(steps, after=600):
     def count(rows):
-        return {"rows": rows, "steps": {step: {"positives": rows // 10, "rate": 0.1} for step in steps}}
+        return CountsBySegment(rows=rows, steps=step_counts(dict.fromkeys(steps, rows // 10), rows), segments={})
 
-    ingestion = {
-        "rows_in": 5000,
-        "rows_out": 4000,
-        "rows_aside": {"exact_duplicates": 100, "other_duplicates": 20, "immature": 880},
-    }
-    sampling = {split: {"before": count(1000), "after": count(after)} for split in ("train", "valid")}
+    ingestion = IngestionReport(
+        rows_in=5000, rows_out=4000, rows_aside=RowsAside(exact_duplicates=100, other_duplicates=20, immature=880),
+        labels_from="columns", windows_days=None, first_impression=None, last_impression=None, source={},
+    )  # fmt: skip
+    labels = LabelReport(
+        policy="drop", rows_in=4000, rows_out=3990, rows_aside=10, rows_repaired=0, legal={}, illegal={}, steps={}
+    )
+    split = BeforeAndAfter(before=count(1000), after=count(after))
+    sampling = SamplingReport(positive_share=0.1, seed=0, keep_rates=KeepRates(overall=0.5), train=split, valid=split)
     lines = [{"split": "test", "rows": 2000} | {f"positive_{step}_%": 0.35 for step in steps}]
-    return ingestion, {"rows_out": 3990}, sampling, pd.DataFrame(lines)
+    return ingestion, labels, sampling, pd.DataFrame(lines)
 
 
 @ALL

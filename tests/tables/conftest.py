@@ -1,4 +1,4 @@
-"""A small log with all the dirt of real ones, and a database to hold it."""
+"""A small log with all the noise of real ones, and a database to hold it."""
 
 from collections.abc import Callable, Iterator
 
@@ -77,7 +77,7 @@ def make_log() -> Callable[..., pd.DataFrame]:
 
 @pytest.fixture
 def make_impressions() -> Callable[..., pd.DataFrame]:
-    """Legal impressions with labels."""
+    """Impressions with consistent labels."""
 
     def make(rows: int = 2000, seed: int = 0, rate: float = 0.3) -> pd.DataFrame:
         draw = np.random.default_rng(seed)

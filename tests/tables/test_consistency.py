@@ -53,7 +53,7 @@ def test_policies_agree_with_loops(put, policy, with_times):
         times = [time if with_times else None for time in case["times"]]
         first, reason = reference_break(case["labels"], times, case["impression_time"])
         labels = list(case["labels"])
-        before["legal" if first is None else reason] += 1
+        before["consistent" if first is None else reason] += 1
         if first is not None:
             aside[case["impression_id"]] = (reason, tuple(labels))
             if policy == "drop":
@@ -66,27 +66,27 @@ def test_policies_agree_with_loops(put, policy, with_times):
         expected[case["impression_id"]] = tuple(labels)
 
     frame = cases.drop(columns=["labels", "times"] + ([] if with_times else [f"{step}_time" for step in STEPS]))
-    legal, illegal, report = check_labels(put(frame), FUNNEL, Labels(policy=policy))
-    legal, illegal = legal.to_pandas(), illegal.to_pandas()
+    consistent, inconsistent, report = check_labels(put(frame), FUNNEL, Labels(policy=policy))
+    consistent, inconsistent = consistent.to_pandas(), inconsistent.to_pandas()
     assert (
-        dict(zip(legal["impression_id"], legal[list(STEPS)].itertuples(index=False, name=None), strict=True))
+        dict(zip(consistent["impression_id"], consistent[list(STEPS)].itertuples(index=False, name=None), strict=True))
         == expected
     )
-    found = illegal[["reason", *STEPS]].itertuples(index=False, name=None)
-    assert {key: (row[0], row[1:]) for key, row in zip(illegal["impression_id"], found, strict=True)} == aside
-    assert report["illegal"] == {reason: count for reason, count in before.items() if reason != "legal"}
-    assert sum(report["legal"].values()) == before["legal"]
-    assert report["rows_in"] == report["rows_out"] + report["rows_aside"] == len(cases)
-    assert report["rows_repaired"] == (0 if policy == "drop" else len(aside))
-    assert [part["positives"] for part in report["steps"].values()] == [
+    found = inconsistent[["reason", *STEPS]].itertuples(index=False, name=None)
+    assert {key: (row[0], row[1:]) for key, row in zip(inconsistent["impression_id"], found, strict=True)} == aside
+    assert report.illegal == {reason: count for reason, count in before.items() if reason != "consistent"}
+    assert sum(report.legal.values()) == before["consistent"]
+    assert report.rows_in == report.rows_out + report.rows_aside == len(cases)
+    assert report.rows_repaired == (0 if policy == "drop" else len(aside))
+    assert [part.positives for part in report.steps.values()] == [
         sum(column) for column in zip(*expected.values(), strict=True)
     ]
 
 
 def test_fail_names_the_counts(put, make_impressions):
     frame = make_impressions(100)
-    legal, illegal, _ = check_labels(put(frame), FUNNEL, Labels(policy="fail"))
-    assert (legal.count().execute(), illegal.count().execute()) == (100, 0)
+    consistent, inconsistent, _ = check_labels(put(frame), FUNNEL, Labels(policy="fail"))
+    assert (consistent.count().execute(), inconsistent.count().execute()) == (100, 0)
     frame.loc[:2, list(STEPS)] = [1, 0, 1, 0]
     with pytest.raises(InputError, match=r"3 of 100 impressions break.*1010: 3"):
         check_labels(put(frame), FUNNEL, Labels(policy="fail"))
@@ -98,8 +98,9 @@ def test_nothing_left_is_an_error(put, make_impressions):
         check_labels(put(frame), FUNNEL, Labels())
 
 
-def test_one_step_is_always_legal(put):
+def test_one_step_is_always_consistent(put):
     frame = pd.DataFrame({"impression_id": [1, 2], "click": [0, 1]})
-    legal, illegal, report = check_labels(put(frame), Funnel(steps=("click",), main_steps=("click",)), Labels())
-    assert (legal.count().execute(), illegal.count().execute()) == (2, 0)
-    assert report["legal"] == {"0": 1, "1": 1}
+    funnel = Funnel(steps=("click",), main_steps=("click",))
+    consistent, inconsistent, report = check_labels(put(frame), funnel, Labels())
+    assert (consistent.count().execute(), inconsistent.count().execute()) == (2, 0)
+    assert report.legal == {"0": 1, "1": 1}

@@ -1,14 +1,17 @@
 import math
 
+import ibis
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.features import Features
 from aitm_kedro.core.funnel import Funnel
-from aitm_kedro.tables.encoding import encode_examples, encode_features
+from aitm_kedro.tables.encoding import encode_examples, encode_rows
 from aitm_kedro.tables.parameters import VocabularyOptions
+from aitm_kedro.tables.source import check_features
 from aitm_kedro.tables.statistics import describe_dataset
 from aitm_kedro.tables.vocabulary import as_table, learn_vocabulary
 
@@ -93,22 +96,27 @@ def test_serving_encodes_rows_without_labels(put, vocabulary, features):
             "orders": [0, 2],
         }
     )
-    found = encode_features(put(rows), vocabulary, names=features.names).to_pandas()
+    found = encode_rows(put(rows), vocabulary, features=features).to_pandas()
     expected = [
         [reference_id(int(value) if name == "hour" and value == value else value, words) for value in rows[name]]
         for name in features.names
         for words in [vocabulary[vocabulary["feature"] == name].to_dict("records")]
     ]
-    assert sorted(found.itertuples(index=False, name=None)) == sorted(zip(*expected, strict=True))
-    assert list(found.columns) == list(features.names)
+    ids = found[list(features.names)].itertuples(index=False, name=None)
+    assert sorted(ids) == sorted(zip(*expected, strict=True))
+    assert list(found.columns) == [*features.names, "_value_spend", "_value_orders"]
 
 
 def test_constant_features_are_left_out_and_missing_ones_named(put, make_impressions, vocabulary, features):
     table = put(make_impressions(50))
     some = vocabulary[vocabulary["feature"] != "bank"]
-    assert list(encode_features(table, some, names=features.names).columns) == ["city", "hour", "spend", "orders"]
-    with pytest.raises(InputError, match="spend"):
-        encode_features(table.drop("spend"), vocabulary, names=features.names)
+    fields = ["city", "hour", "spend", "orders", "_value_spend", "_value_orders"]
+    assert list(encode_rows(table.drop("bank"), some, features=features).columns) == fields
+    some = vocabulary[vocabulary["feature"] != "spend"]
+    fields = ["impression_id", "city", "bank", "hour", "orders", "_value_orders"]
+    assert list(encode_rows(table.drop("spend"), some, features=features, carry=["impression_id"]).columns) == fields
+    with pytest.raises(InputError, match="the vocabulary has features that the table has not: spend"):
+        encode_rows(table.drop("spend"), vocabulary, features=features)
 
 
 def test_statistics_are_those_of_the_examples(put, make_impressions, vocabulary, funnel, features):
@@ -138,9 +146,11 @@ def test_integers_are_looked_up_as_their_text(put, kind):
     held = [int(value) for value in (7, 12, 0, 5, -3, 1000, 9999999999)]
     held = [value for value in held if np.iinfo(kind).min <= value <= np.iinfo(kind).max]
     table = put(pd.DataFrame({"row": range(len(held)), "n": np.array(held, kind)}))
-    found = encode_features(table, words, names=["n"], carry=["row"]).order_by("row").to_pandas()
     as_text = table.mutate(n=table["n"].cast("string"))
-    expected = encode_features(as_text, words, names=["n"], carry=["row"]).order_by("row").to_pandas()
+    found, expected = (
+        encode_rows(rows, words, features=Features(categorical=("n",)), carry=["row"]).order_by("row").to_pandas()
+        for rows in (table, as_text)
+    )
     assert found["n"].tolist() == expected["n"].tolist()
     assert found["n"].tolist() == [1 + values.index(str(n)) if str(n) in values else 0 for n in held]
 
@@ -148,5 +158,34 @@ def test_integers_are_looked_up_as_their_text(put, kind):
 def test_integers_with_nulls_are_looked_up(put):
     words = pd.DataFrame({"feature": "n", "kind": "categorical", "id": [0, 1], "value": [None, "7"], "lower": 0.0})
     table = put(pd.DataFrame({"row": range(3), "n": pd.array([7, None, 8], "Int64")}))
-    found = encode_features(table, words.assign(upper=0.0, count=1), names=["n"], carry=["row"])
+    found = encode_rows(table, words.assign(upper=0.0, count=1), features=Features(categorical=("n",)), carry=["row"])
     assert found.order_by("row").to_pandas()["n"].tolist() == [1, 0, 0]
+
+
+def test_rows_are_encoded_alike_with_and_without_labels(put, make_impressions, vocabulary, funnel, features):
+    """A service has a few rows, in an order of its own, as a table in memory; their ids are those of the examples."""
+    frame = make_impressions(300, seed=5)
+    expected = encode_examples(put(frame), vocabulary, funnel=funnel, features=features).to_pandas()
+    rows = frame[[*features.names]].assign(request=frame["impression_id"]).iloc[::-1]
+    table = ibis.memtable(pa.Table.from_pandas(rows, preserve_index=False))
+    check_features(table, features, funnel)
+    found = encode_rows(table, vocabulary, features=features, carry=["request"]).to_pandas()
+    assert list(found.columns) == ["request", *features.names, "_value_spend", "_value_orders"]
+    found = found.set_index("request").loc[expected["impression_id"]].reset_index(drop=True)
+    pd.testing.assert_frame_equal(found, expected[list(found.columns)])
+
+
+def test_numbers_that_no_float32_holds_become_the_largest(put, vocabulary, features):
+    rows = pd.DataFrame({"city": "c1", "bank": "north", "hour": 3, "orders": 0, "spend": [1e300, -np.inf, np.nan]})
+    found = encode_rows(put(rows.reset_index()), vocabulary, features=features, carry=["index"]).order_by("index")
+    values = found.to_pandas()["_value_spend"]
+    np.testing.assert_array_equal(values, np.array([3.4e38, -3.4e38, np.nan], np.float32))
+
+
+@pytest.mark.parametrize("value", [np.inf, 1e39, -1e300])
+def test_categories_may_be_floats_of_any_size(put, value):
+    table = put(pd.DataFrame({"x": [value, 2.0, 2.5, 2.0, value]}))
+    features = Features(categorical=("x",))
+    words = learn_vocabulary(table, features, VocabularyOptions(min_count=2))
+    assert set(words["value"].dropna()) == {"2", str(value)}
+    assert sorted(encode_rows(table, words, features=features).to_pandas()["x"]) == [0, 1, 1, 2, 2]

@@ -58,7 +58,7 @@ def run_stages(con: Backend, log: pd.DataFrame, parameters: dict) -> dict[str, o
     return {name: catalog[name].load() for name in pipeline.all_outputs()}
 
 
-def dirty(make_log) -> pd.DataFrame:
+def noisy(make_log) -> pd.DataFrame:
     log, draw = make_log(3000), np.random.default_rng(9)
     lengths = draw.integers(0, 4, len(log))
     log["tags"] = [[f"t,{tag}" for tag in draw.integers(9, size=length)] if length < 3 else None for length in lengths]
@@ -68,7 +68,7 @@ def dirty(make_log) -> pd.DataFrame:
 
 
 def test_threads_do_not_matter(tmp_path: Path, make_log, parameters):
-    log, digests = dirty(make_log), []
+    log, digests = noisy(make_log), []
     for threads in (1, 2):
         con = ibis.duckdb.connect(threads=threads)
         outputs = run_stages(con, log.sample(frac=1, random_state=threads), parameters)
@@ -83,9 +83,9 @@ def test_threads_do_not_matter(tmp_path: Path, make_log, parameters):
 
 
 def test_rows_are_accounted_for_from_end_to_end(con, make_log, parameters, features):
-    outputs = run_stages(con, dirty(make_log), parameters | {"features": features})
+    outputs = run_stages(con, noisy(make_log), parameters | {"features": features})
     rows = {name: table.count().execute() for name, table in outputs.items() if isinstance(table, ibis.Table)}
-    assert rows["impressions"] == outputs["ingestion_report"]["rows_out"] == outputs["label_report"]["rows_in"]
+    assert rows["impressions"] == outputs["ingestion_report"].rows_out == outputs["label_report"].rows_in
     assert rows["impressions"] == rows["legal_impressions"] + rows["illegal_impressions"]
     assert rows["legal_impressions"] == sum(rows[f"{split}_impressions"] for split in ("train", "valid", "test"))
     assert rows["train_sample"] == rows["train_examples@table"] < rows["train_impressions"]
@@ -100,7 +100,7 @@ def test_every_query_compiles_for_spark(con, make_log, parameters, monkeypatch):
     monkeypatch.setattr(ibis.options, "pyspark", _SparkOptions())
     asked = []
     monkeypatch.setattr(Backend, "_to_duckdb_relation", _spy(Backend._to_duckdb_relation, asked))
-    outputs = run_stages(con, dirty(make_log), parameters)
+    outputs = run_stages(con, noisy(make_log), parameters)
     asked += [table for table in outputs.values() if isinstance(table, ibis.Table)]
     assert len(asked) > 30
     for expression in asked:

@@ -70,7 +70,7 @@ def test_attribution_and_maturity_agree_with_loops(ingest, make_log, funnel):
     expected = reference_ingestion(log, funnel)
     found = dict(zip(impressions["impression_id"], impressions[list(STEPS)].to_numpy().tolist(), strict=True))
     assert found == expected
-    assert 0 < report["rows_aside"]["immature"] < len(log)
+    assert 0 < report.rows_aside.immature < len(log)
     assert all(0 < impressions[step].mean() < 1 for step in STEPS)
 
 
@@ -113,23 +113,23 @@ def test_window_bounds_are_included(ingest, funnel):
     )
     impressions, _, report = ingest(frame, features=Features(numeric=("x",)))
     assert dict(zip(impressions["impression_id"], impressions["click"], strict=True)) == {1: 1, 2: 0}
-    assert report["mature_until"] == "2024-03-01 00:00:00"
+    assert report.mature_until == datetime(2024, 3, 1)
 
 
 def test_report_accounts_for_every_row(ingest, make_log):
     log = make_log()
     other = log.iloc[20:30].assign(spend=-1.0)
     impressions, _, report = ingest(pd.concat([log, log.iloc[:20], log.iloc[:5], other], ignore_index=True))
-    assert report["rows_in"] == len(log) + 35
-    assert report["rows_in"] == report["rows_out"] + sum(report["rows_aside"].values())
-    assert report["rows_out"] == len(impressions) == impressions["impression_id"].nunique()
-    assert report["rows_aside"]["exact_duplicates"] == 25
-    assert report["rows_aside"]["other_duplicates"] == 10
+    assert report.rows_in == len(log) + 35
+    assert report.rows_in == report.rows_out + report.rows_aside.total
+    assert report.rows_out == len(impressions) == impressions["impression_id"].nunique()
+    assert report.rows_aside.exact_duplicates == 25
+    assert report.rows_aside.other_duplicates == 10
 
 
 def test_report_has_what_the_source_says_of_itself(ingest, make_log):
     _, _, report = ingest(make_log(300), source_report={"unreadable_lines": 3})
-    assert report["source"] == {"unreadable_lines": 3}
+    assert report.source == {"unreadable_lines": 3}
 
 
 def test_the_first_of_repeated_rows_is_kept(ingest, make_log):
@@ -190,7 +190,7 @@ def test_label_columns_of_any_numeric_type(ingest, make_log, dtype):
     if dtype == "float-null":
         log.loc[:9, "click"] = None
     impressions, _, report = ingest(log)
-    assert report["rows_aside"]["immature"] == (10 if dtype == "float-null" else 0)
+    assert report.rows_aside.immature == (10 if dtype == "float-null" else 0)
     assert impressions["click"].dtype == np.int8
     assert impressions.set_index("impression_id")["click"].sum() == log["click"].sum()
 
@@ -199,7 +199,7 @@ def test_labels_need_neither_times_nor_windows(ingest, make_log):
     log = with_labels(make_log(300)).drop(columns="impression_time")
     impressions, _, report = ingest(log, funnel=Funnel(steps=STEPS, main_steps=STEPS))
     assert len(impressions) == 300
-    assert report["first_impression"] is None
+    assert report.first_impression is None
 
 
 def test_times_as_text_and_text_ids(ingest, make_log, funnel):
@@ -287,7 +287,7 @@ def test_observed_until_ends_the_log(ingest, make_log, funnel):
     end = datetime(2024, 4, 1)
     impressions, _, report = ingest(log, funnel=funnel.model_copy(update={"observed_until": end}))
     assert impressions["impression_time"].max() <= end - timedelta(days=funnel.total_window)
-    assert report["observed_until"] == "2024-04-01 00:00:00"
+    assert report.observed_until == end
 
 
 def test_ingestion_logs_what_it_did(ingest, make_log, caplog):

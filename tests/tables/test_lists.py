@@ -13,7 +13,7 @@ from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.features import Features, ListFeature
 from aitm_kedro.core.funnel import Funnel
 from aitm_kedro.pipelines.ingestion.nodes import ingest_impressions
-from aitm_kedro.tables.encoding import encode_examples, encode_features
+from aitm_kedro.tables.encoding import encode_examples, encode_rows
 from aitm_kedro.tables.parameters import Ingestion, Split, VocabularyOptions
 from aitm_kedro.tables.vocabulary import learn_vocabulary
 
@@ -232,7 +232,7 @@ def test_values_never_seen_and_columns_of_another_type(put_lists):
     words = learn_vocabulary(put_lists(tags=[["1", "2", "007"], ["1"]]), BARE, VocabularyOptions(min_count=1))
     ids = dict(zip(words["value"], words["id"], strict=True))
     for rows in ([[1, 2, 7, 9]], [[1.0, 2.0, 7.0, 9.5]], [["1", "2", "7", "?"]]):
-        found = encode_features(put_lists(tags=rows), words, names=["tags"]).to_pyarrow()["tags"].to_pylist()
+        found = encode_rows(put_lists(tags=rows), words, features=BARE).to_pyarrow()["tags"].to_pylist()
         assert found == [[ids["1"], ids["2"], 0, 0]]
 
 
@@ -260,13 +260,17 @@ def test_lists_stand_beside_other_features_and_keep_their_rows(put_lists):
 
 
 def test_weights_that_the_table_has_not_are_named(put_lists):
-    table = put_lists(tags=[["a"], ["b"]], shops=[[1], [2]], v=[[1], [2]])
+    lists = {"tags": [["a"], ["b"]], "shops": [[1], [2]], "shops2": [[1], [2]]}
+    table = put_lists(**lists, v=[[1], [2]])
     features = Features(
         lists=({"name": "tags", "weights": "w"}, {"name": "shops", "weights": "v"}, {"name": "shops2", "weights": "x"})
     )
-    words = learn_vocabulary(table, Features(lists=("tags", "shops")), VocabularyOptions(min_count=1))
+    words = learn_vocabulary(table, Features(lists=tuple(lists)), VocabularyOptions(min_count=1))
     with pytest.raises(InputError, match=r"^features.lists names weights that the table has not: w, x$"):
         encode_examples(table, words, funnel=FUNNEL, features=features)
+    some = words[words["feature"] == "shops"]  # the others were constant in train: neither they nor weights are needed
+    found = encode_rows(table.drop("tags", "shops2"), some, features=features, carry=["impression_id"])
+    assert list(found.columns) == ["impression_id", "shops", "_weights_shops"]
 
 
 @KINDS
@@ -277,4 +281,4 @@ def test_lists_of_any_type_compile_for_spark(put_lists, lists, monkeypatch):
     monkeypatch.setattr(ibis.options, "pyspark", Options())
     table = put_lists(tags=lists)
     words = learn_vocabulary(table, BARE, VocabularyOptions(min_count=1))
-    assert "POSEXPLODE" in ibis.to_sql(encode_features(table, words, names=["tags"]), dialect="pyspark")
+    assert "POSEXPLODE" in ibis.to_sql(encode_rows(table, words, features=BARE), dialect="pyspark")

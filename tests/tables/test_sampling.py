@@ -1,5 +1,4 @@
 import hashlib
-import json
 import logging
 
 import numpy as np
@@ -10,6 +9,7 @@ from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.funnel import Funnel
 from aitm_kedro.pipelines.preparation.nodes import downsample_negatives
 from aitm_kedro.tables.parameters import Sampling
+from aitm_kedro.tables.reports import KeepRates, SamplingReport
 
 STEPS = ("click", "application", "approval", "activation")
 
@@ -51,7 +51,7 @@ def test_one_rate_drawn_within_segments(sample, splits, seed):
     rates = dict.fromkeys(("north", "south", "tiny"), rate)
     assert set(kept["impression_id"]) == reference_sample(train, rates, seed)
     assert set(kept_valid["impression_id"]) == reference_sample(valid, rates, seed)
-    assert report["keep_rates"] == {"overall": pytest.approx(rate), "per_segment": None}
+    assert report.keep_rates.model_dump() == {"overall": pytest.approx(rate), "per_segment": None}
     assert kept["activation"].mean() == pytest.approx(0.2, abs=1e-3)
     pd.testing.assert_frame_equal(
         kept.sort_values("impression_id", ignore_index=True),
@@ -70,7 +70,7 @@ def test_each_segment_to_lambda_by_itself(sample, splits):
     count = {name: (part["activation"].sum(), (part["activation"] == 0).sum()) for name, part in train.groupby("bank")}
     overall = rate_for(train["activation"].sum(), (train["activation"] == 0).sum(), 0.2)
     rates = {"north": rate_for(*count["north"], 0.2), "south": 1.0, "tiny": overall, "new": overall}
-    assert report["keep_rates"] == {"overall": pytest.approx(overall), "per_segment": pytest.approx(rates)}
+    assert report.keep_rates.model_dump() == {"overall": pytest.approx(overall), "per_segment": pytest.approx(rates)}
     assert set(kept["impression_id"]) == reference_sample(train, rates, 0)
     assert set(kept_valid["impression_id"]) == reference_sample(valid, rates, 0)
 
@@ -79,10 +79,8 @@ def test_without_segment(sample, splits):
     train, valid = splits
     funnel = Funnel(steps=STEPS, main_steps=STEPS[2:])
     kept, _, report = sample(train.drop(columns="bank"), valid.drop(columns="bank"), funnel=funnel, positive_share=0.2)
-    assert set(kept["impression_id"]) == reference_sample(
-        train.assign(bank="x"), {"x": report["keep_rates"]["overall"]}, 0
-    )
-    assert report["train"]["after"]["segments"] == {}
+    assert set(kept["impression_id"]) == reference_sample(train.assign(bank="x"), {"x": report.keep_rates.overall}, 0)
+    assert report.train.after.segments == {}
 
 
 def test_columns_may_have_any_name(sample, splits):
@@ -90,9 +88,7 @@ def test_columns_may_have_any_name(sample, splits):
     train, valid = (frame.rename(columns={"bank": "segment", "city": "rows"}) for frame in splits)
     funnel = Funnel(steps=STEPS, main_steps=STEPS[2:], segment="segment")
     kept, _, report = sample(train, valid, funnel=funnel, positive_share=0.2)
-    expected = reference_sample(
-        splits[0], dict.fromkeys(("north", "south", "tiny"), report["keep_rates"]["overall"]), 0
-    )
+    expected = reference_sample(splits[0], dict.fromkeys(("north", "south", "tiny"), report.keep_rates.overall), 0)
     assert set(kept["impression_id"]) == expected
 
 
@@ -100,14 +96,15 @@ def test_null_segments_are_a_segment(sample, splits):
     train, valid = splits
     train.loc[:99, "bank"] = None
     kept, _, report = sample(train, valid, positive_share=0.2)
-    assert report["train"]["before"]["segments"]["(none)"]["rows"] == 100
-    assert report["train"]["after"]["segments"]["(none)"]["rows"] == kept["bank"].isna().sum()
+    assert report.train.before.segments["(none)"].rows == 100
+    assert report.train.after.segments["(none)"].rows == kept["bank"].isna().sum()
 
 
 def test_report_tells_what_happened_to_every_step_and_segment(sample, splits):
     train, valid = splits
     kept, kept_valid, report = sample(train, valid, positive_share=0.2)
-    assert json.loads(json.dumps(report)) == report
+    assert SamplingReport.model_validate_json(report.model_dump_json()) == report
+    report = report.model_dump(mode="json")
     for name, before, after in (("train", train, kept), ("valid", valid, kept_valid)):
         for when, frame in (("before", before), ("after", after)):
             said = report[name][when]
@@ -128,8 +125,14 @@ def test_everything_is_kept(sample, splits, caplog, share):
     with caplog.at_level(logging.WARNING):
         kept, kept_valid, report = sample(train, valid, positive_share=share)
     assert (len(kept), len(kept_valid)) == (len(train), len(valid))
-    assert report["keep_rates"] == {"overall": 1.0, "per_segment": None}
+    assert report.keep_rates.model_dump() == {"overall": 1.0, "per_segment": None}
     assert ("is reached already" in caplog.text) == (share is not None)
+
+
+def test_segments_without_a_rate_of_their_own_take_that_of_all():
+    assert KeepRates(overall=0.5).of("a") == 0.5
+    rates = KeepRates(overall=0.5, per_segment={"a": 0.25})
+    assert (rates.of("a"), rates.of("b")) == (0.25, 0.5)
 
 
 def test_no_negative_at_all_is_kept_as_it_is(sample, splits):

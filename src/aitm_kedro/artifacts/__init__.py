@@ -1,1 +1,1 @@
-"""What leaves the house: a trained model with all that is needed to use it."""
+"""What leaves the house: bundles of trained models, and the predictor that uses them on new rows."""

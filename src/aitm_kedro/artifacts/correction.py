@@ -1,4 +1,4 @@
-"""From probabilities in the downsampled world to probabilities in the real one.
+"""Correction of probabilities for the downsampling of the rows that a model was trained on.
 
 Training keeps every final-step positive and a share w of the final-step negatives. By Bayes' rule the odds of any event
 are then known exactly: a row with y_T = 1 stands for itself, a row with y_T = 0 for 1 / w rows. With q_t the
@@ -9,11 +9,10 @@ probability of step t after sampling and p_t before,
 for every step t, given q_T <= q_t.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 import pandas as pd
+
+from aitm_kedro.tables.reports import KeepRates
 
 # N = rows, T = steps
 
@@ -44,19 +43,18 @@ def correct(raw: np.ndarray, keep_rate: float | np.ndarray) -> np.ndarray:
     return np.maximum(corrected, 0).astype(raw.dtype, copy=False)
 
 
-def row_keep_rates(keep_rates: Mapping[str, Any], segment: np.ndarray | None) -> float | np.ndarray:
-    """Each row's keep rate, from ``keep_rates`` of the sampling report.
+def row_keep_rates(keep_rates: KeepRates, segment: np.ndarray | None) -> float | np.ndarray:
+    """Each row's keep rate.
 
     Args:
-        keep_rates: {"overall": w, "per_segment": {segment: w} or None}.
+        keep_rates: of the sampling report.
         segment: [N] segment names, or None.
 
     Returns:
         One rate for all rows, or float64 [N]. A segment that training has never seen gets the overall rate.
     """
-    overall, per_segment = float(keep_rates["overall"]), keep_rates.get("per_segment")
-    if not per_segment or segment is None:
-        return overall
+    if not keep_rates.per_segment or segment is None:
+        return keep_rates.overall
     codes, names = pd.factorize(np.asarray(segment, object), use_na_sentinel=True)
-    rates = np.array([per_segment.get(str(name), overall) for name in names] + [overall], np.float64)
+    rates = np.array([keep_rates.of(str(name)) for name in names] + [keep_rates.overall], np.float64)
     return rates[codes]  # code -1, a null segment, takes the overall rate at the end

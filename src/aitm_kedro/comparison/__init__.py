@@ -1,1 +1,1 @@
-"""Runs beside each other: one table, what it comes to, and whether differences are significant."""
+"""Comparison of runs: one table of their numbers, what it comes to, and whether differences are significant."""

@@ -1,4 +1,4 @@
-"""What others report for the same data, beside one's own run."""
+"""What others report for the same data, beside one's own runs."""
 
 from collections.abc import Sequence
 
@@ -8,12 +8,12 @@ from aitm_kedro.core.published import Published
 
 
 def tabulate_published(summary: pd.DataFrame, published: Published, *, verdict: str, steps: Sequence[str]) -> list[str]:
-    """Paragraphs in Markdown: the reported AUC of each step, and that of this run's model of the same name.
+    """Paragraphs in Markdown: the reported AUC of each step, and that of the first run here of the same model.
 
     Args:
         summary: of ``comparison.summarise``.
         published: what is reported.
-        verdict: whether this run's data are the original.
+        verdict: whether the data here are the original.
         steps: names in funnel order.
 
     Returns:
@@ -21,8 +21,8 @@ def tabulate_published(summary: pd.DataFrame, published: Published, *, verdict: 
     """
     if not published.results:
         return []
-    own = dict(zip(zip(summary["model"], summary["step"], strict=True), summary["auc"], strict=True))
-    heads = [cell for step in steps for cell in (step, "this run")]
+    own = summary.drop_duplicates(["model", "step"]).set_index(["model", "step"])["auc"].to_dict()
+    heads = [cell for step in steps for cell in (step, "here")]
     lines = [
         "| " + " | ".join(["reported by", "model", *heads]) + " |",
         "| " + " | ".join(["---", "---", *["---:"] * len(heads)]) + " |",
@@ -33,8 +33,8 @@ def tabulate_published(summary: pd.DataFrame, published: Published, *, verdict: 
             cells += [_shown(result.auc.get(step)), _shown(own.get((result.model, step)))]
         lines.append("| " + " | ".join(cells) + " |")
     words = (
-        f"AUC on the test split of {published.source} as others report it, and of this run's model of the same name. "
-        f"Of this run's data: {verdict}."
+        f"AUC on the test split of {published.source} as others report it, and here, of the first run that trains the "
+        f"model of the same name. Of the data here: {verdict}."
     )
     return ["## As others report it", words, "\n".join(lines)]
 

@@ -2,10 +2,13 @@
 
 import difflib
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
+from aitm_kedro.artifacts.parameters import Scoring
+from aitm_kedro.config.runs import RunTable, Seeds, resolve_runs
+from aitm_kedro.config.sentences import first_complaint
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.features import Features
 from aitm_kedro.core.funnel import Funnel
@@ -13,21 +16,18 @@ from aitm_kedro.core.parameters import Parameters
 from aitm_kedro.core.published import Published
 from aitm_kedro.evaluation.parameters import Evaluation
 from aitm_kedro.explain.parameters import Reporting
-from aitm_kedro.learning.lightgbm import LightGBMOptions
-from aitm_kedro.learning.logistic import LogisticOptions
-from aitm_kedro.learning.networks import NETWORKS
 from aitm_kedro.learning.parameters import Training
+from aitm_kedro.learning.registry import MODELS
 from aitm_kedro.sources.ali_ccp.parameters import AliCCPFiles
 from aitm_kedro.tables.parameters import Ingestion, Labels, Sampling, Split, VocabularyOptions
 
-MODEL_OPTIONS: dict[str, type[Parameters]] = {
-    "lightgbm": LightGBMOptions,
-    **{name: network.Options for name, network in NETWORKS.items()},
-    "logistic": LogisticOptions,
-}
-"""Every model that can be trained, with the class of its options, in the order of the tables."""
+MODEL_OPTIONS: dict[str, type[Parameters]] = {name: learner.Options for name, learner in MODELS.items()}
+"""Every model that can be trained, with the class of its options."""
 
-TOP_LEVEL: dict[str, type[BaseModel]] = {
+PREPARATION = ("ali_ccp", "funnel", "features", "ingestion", "labels", "split", "sampling", "vocabulary")
+"""Keys by which the encoded examples come about."""
+
+TOP_LEVEL: dict[str, Any] = {
     "ali_ccp": AliCCPFiles,
     "funnel": Funnel,
     "features": Features,
@@ -37,25 +37,49 @@ TOP_LEVEL: dict[str, type[BaseModel]] = {
     "sampling": Sampling,
     "vocabulary": VocabularyOptions,
     "published": Published,
+    "runs": RunTable,
+    "seeds": Seeds,
+    "reference": str,
+    "explain": str | None,
     "training": Training,
     **MODEL_OPTIONS,
     "evaluation": Evaluation,
     "reporting": Reporting,
+    "scoring": Scoring,
+    "keep_versions": Annotated[int, Field(ge=1)] | None,
 }
-"""Every key, with the class that reads it."""
+"""Every key, with the type of its value."""
+
+
+def whole(key: str, value: Any) -> Any:
+    """A parameter as JSON holds it, with the defaults of what is not written.
+
+    Args:
+        key: of ``TOP_LEVEL``.
+        value: raw, or an object of its class.
+
+    Raises:
+        ValidationError: it is wrong in itself.
+    """
+    kind = TypeAdapter(TOP_LEVEL[key])
+    if value is None and isinstance(TOP_LEVEL[key], type):
+        value = {}
+    return kind.dump_python(kind.validate_python(value), mode="json")
 
 
 def check_parameters(parameters: Mapping[str, Any]) -> None:
     """Check the raw top-level keys together, before anything runs.
 
     Raises:
-        InputError: a key is unknown, a model is given an option of another one, a feature would tell the answer, or
-            files are described wrongly.
+        InputError: a key is unknown, a model is given an option of another one, a feature would tell the answer, a run
+            is wrong, or files are described wrongly.
     """
     forbid_unknown_keys(parameters)
     forbid_foreign_options(parameters)
-    forbid_leaks(parameters)
-    check_source(parameters)
+    check_blocks(parameters)
+    resolve_runs(parameters)
+    forbid_leakage(parameters)
+    check_task_weights(parameters)
 
 
 def forbid_unknown_keys(parameters: Mapping[str, Any]) -> None:
@@ -84,8 +108,8 @@ def forbid_foreign_options(parameters: Mapping[str, Any]) -> None:
                 )
 
 
-def forbid_leaks(parameters: Mapping[str, Any]) -> None:
-    """Check that no feature is a label or the truth.
+def forbid_leakage(parameters: Mapping[str, Any]) -> None:
+    """Check that no feature is a label or the truth (label leakage).
 
     Args:
         parameters: the raw top-level keys; parts that are wrong in themselves are passed over, since Kedro lists
@@ -104,11 +128,27 @@ def forbid_leaks(parameters: Mapping[str, Any]) -> None:
         raise InputError(f"The parameters contradict each other: {error}.") from None
 
 
-def check_source(parameters: Mapping[str, Any]) -> None:
-    """Raise InputError if ``ali_ccp`` is wrong, which the catalog reads and so no node validates."""
+def check_blocks(parameters: Mapping[str, Any]) -> None:
+    """Raise InputError for a key that no node validates because it is read before or after the nodes, or by runs."""
+    for key in ("ali_ccp", "keep_versions", "scoring", *MODEL_OPTIONS):
+        if key not in parameters:
+            continue
+        try:
+            whole(key, parameters[key])
+        except ValidationError as error:
+            raise InputError(f"The parameters are wrong at {first_complaint(error, key=key)}.") from None
+
+
+def check_task_weights(parameters: Mapping[str, Any]) -> None:
+    """Raise InputError for a task weight of a step that the funnel lacks."""
     try:
-        AliCCPFiles.model_validate(parameters.get("ali_ccp") or {})
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, ("ali_ccp", *first["loc"])))
-        raise InputError(f"The parameter {place} is {first['input']!r}: {first['msg']}.") from None
+        funnel = Funnel.model_validate(parameters["funnel"])
+        training = Training.model_validate(parameters.get("training") or {})
+    except (KeyError, ValidationError):  # Kedro lists what is wrong in itself
+        return
+    for step in training.task_weights:
+        if step not in funnel.steps:
+            raise InputError(
+                f"The parameter training.task_weights names '{step}', but funnel.steps are {', '.join(funnel.steps)}; "
+                "name one of them."
+            )

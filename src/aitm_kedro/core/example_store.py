@@ -1,4 +1,4 @@
-"""Encoded examples on disk, as arrays that are mapped into memory.
+"""Encoded examples on disk: arrays that are mapped into memory.
 
 Ids lie row by row, so that a random row is one place on the disk: 4 bytes a field. The order of rows is kept.
 """
@@ -15,13 +15,13 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from aitm_kedro.core.examples import Examples
-from aitm_kedro.core.funnel import IMPRESSION_ID, SEGMENT, value_column, weights_column
+from aitm_kedro.core.funnel import IMPRESSION_ID, ROW_WEIGHT, SEGMENT, value_column, weights_column
 from aitm_kedro.core.ragged import Ragged, offsets_of
 
 # N = examples, F = fields with one id a row, T = steps, V = numeric fields
 
 ROWS_AT_ONCE = 131_072
-LAYOUT = 1
+LAYOUT = 2
 """Of the folder of arrays; a new one is laid out for another number."""
 
 
@@ -35,6 +35,7 @@ class _Columns:
         lists: fields with a list of ids a row.
         values: single fields whose values stand beside the ids.
         weighted: lists whose weights stand beside the ids.
+        has_row_weights: whether each row has a weight.
         texts: columns of text, which cannot be mapped as an array.
     """
 
@@ -43,6 +44,7 @@ class _Columns:
     lists: list[str]
     values: list[str]
     weighted: list[str]
+    has_row_weights: bool
     texts: list[str]
 
     @classmethod
@@ -57,8 +59,45 @@ class _Columns:
             lists=lists,
             values=[name for name in single if value_column(name) in kinds],
             weighted=[name for name in lists if weights_column(name) in kinds],
+            has_row_weights=ROW_WEIGHT in kinds,
             texts=[name for name in (IMPRESSION_ID, SEGMENT) if name in kinds and not pa.types.is_int64(kinds[name])],
         )
+
+
+def examples_of(table: pa.Table) -> Examples:
+    """An encoded table that fits into memory, as examples, without a file in between.
+
+    Args:
+        table: what ``write_arrays`` takes; label columns may be missing.
+    """
+    columns = _Columns.of(table.schema)
+
+    def matrix(names: list[str], kind: Any) -> np.ndarray:
+        result = np.empty((len(table), len(names)), kind)
+        for place, name in enumerate(names):
+            result[:, place] = table[name].to_numpy()
+        return result
+
+    return Examples(
+        ids=matrix(columns.single, np.int32),
+        labels=matrix(columns.steps, np.uint8),
+        fields=(*columns.single, *columns.lists),
+        steps=tuple(columns.steps),
+        impression_id=table[IMPRESSION_ID].to_numpy(),
+        segment=table[SEGMENT].to_numpy() if SEGMENT in table.column_names else None,
+        numeric=tuple(columns.values),
+        values=matrix([value_column(name) for name in columns.values], np.float32),
+        lists={name: _ragged(table, name, is_weighted=name in columns.weighted) for name in columns.lists},
+        row_weights=table[ROW_WEIGHT].to_numpy() if columns.has_row_weights else None,
+    )
+
+
+def _ragged(table: pa.Table, name: str, *, is_weighted: bool) -> Ragged:
+    column = table[name].combine_chunks()
+    values = np.ascontiguousarray(column.flatten().to_numpy(), np.int32)
+    weights = table[weights_column(name)].combine_chunks().flatten().to_numpy() if is_weighted else None
+    lengths = column.value_lengths().to_numpy().astype(np.int64)
+    return Ragged(offsets_of(lengths), values, None if weights is None else np.ascontiguousarray(weights, np.float32))
 
 
 def write_arrays(table: ds.Dataset, folder: Path) -> None:
@@ -88,7 +127,8 @@ class _Writer:
         self._impressions = _create(folder / "impression_id.npy", np.int64, (numbered,))
         self._ids = _create(folder / "ids.npy", np.int32, (rows, len(columns.single)))
         self._labels = _create(folder / "labels.npy", np.uint8, (rows, len(columns.steps)))
-        self._values = _create(folder / "values.npy", np.float32, (len(columns.values), rows))
+        self._values = _create(folder / "values.npy", np.float32, (rows, len(columns.values)))
+        self._row_weights = _create(folder / "row_weights.npy", np.float32, (rows if columns.has_row_weights else 0,))
         self._lists = {
             name: _RaggedWriter(folder, place, name in columns.weighted, files)
             for place, name in enumerate(columns.lists)
@@ -105,9 +145,11 @@ class _Writer:
         for place, name in enumerate(columns.steps):
             self._labels[rows, place] = batch[name]
         for place, name in enumerate(columns.values):
-            self._values[place, rows] = batch[value_column(name)].to_numpy(zero_copy_only=False)
+            self._values[rows, place] = batch[value_column(name)].to_numpy(zero_copy_only=False)
         for name, writer in self._lists.items():
             writer.add(batch[name], batch[weights_column(name)] if name in columns.weighted else None)
+        if columns.has_row_weights:
+            self._row_weights[rows] = batch[ROW_WEIGHT]
         if IMPRESSION_ID not in columns.texts:
             self._impressions[rows] = batch[IMPRESSION_ID]
         self._texts.write_batch(batch.select(columns.texts))
@@ -132,7 +174,6 @@ def open_arrays(folder: Path) -> Examples:
     with pa.memory_map(str(folder / "texts.arrow")) as source:
         texts = pa.ipc.open_file(source).read_all()
         columns = {name: texts[name].to_numpy() for name in texts.column_names}
-    numbers = _open(folder / "values.npy")
     return Examples(
         ids=_open(folder / "ids.npy"),
         labels=_open(folder / "labels.npy"),
@@ -140,11 +181,13 @@ def open_arrays(folder: Path) -> Examples:
         steps=tuple(known.steps),
         impression_id=columns[IMPRESSION_ID] if IMPRESSION_ID in columns else _open(folder / "impression_id.npy"),
         segment=columns.get(SEGMENT),
-        values={name: numbers[place] for place, name in enumerate(known.values)},
+        numeric=tuple(known.values),
+        values=_open(folder / "values.npy"),
         lists={
             name: _open_lists(folder, place, is_weighted=name in known.weighted)
             for place, name in enumerate(known.lists)
         },
+        row_weights=_open(folder / "row_weights.npy") if known.has_row_weights else None,
     )
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.ragged import Ragged
 
-# N = examples, F = fields with one id a row, L = fields with a list of ids a row, T = steps
+# N = examples, F = fields with one id a row, V = numeric fields, L = fields with a list of ids a row, T = steps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +25,10 @@ class Examples:
         steps: the T steps, in funnel order.
         impression_id: [N], int64 or str.
         segment: [N] segment names, or None where the funnel has no segment.
-        values: float32 [N] of each numeric field, NaN where null.
+        numeric: the V fields, among those with one id, whose values stand beside the ids.
+        values: float32 [N, V], C-contiguous, NaN where null; may be left out if there are none.
         lists: of each of the L list fields, N lists of ids (int32), none of them empty; weights are at least 0.
+        row_weights: float32 [N], what each row counts in loss and metrics; None: all alike.
     """
 
     ids: np.ndarray
@@ -35,8 +37,14 @@ class Examples:
     steps: tuple[str, ...]
     impression_id: np.ndarray
     segment: np.ndarray | None = None
-    values: Mapping[str, np.ndarray] = field(default_factory=dict)
+    numeric: tuple[str, ...] = ()
+    values: np.ndarray = field(default_factory=lambda: np.empty((0, 0), np.float32))
     lists: Mapping[str, Ragged] = field(default_factory=dict)
+    row_weights: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if not self.numeric:
+            object.__setattr__(self, "values", np.empty((len(self.ids), 0), np.float32))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -47,10 +55,11 @@ class Examples:
         return tuple(name for name in self.fields if name not in self.lists)
 
     def fingerprint(self) -> str:
-        """Twelve hexadecimal digits that differ where rows, their order, their ids or their labels do."""
+        """Twelve hexadecimal digits that differ where rows, their order, or anything that is known of them does."""
         digest = blake2b(digest_size=6)
         lists = [part for value in self.lists.values() for part in (value.offsets, value.values, value.weights)]
-        for part in (pd.util.hash_array(self.impression_id), self.labels, self.ids, *lists):
+        rows = pd.util.hash_array(self.impression_id)
+        for part in (rows, self.labels, self.ids, self.values, self.row_weights, *lists):
             if part is not None:
                 digest.update(np.ascontiguousarray(part).data)
         return digest.hexdigest()
@@ -86,13 +95,19 @@ class Examples:
             raise InputError(f"Features with lists come last, but the order asked for is {list(fields)}.")
         single = self.single_fields
         chosen = [single.index(name) for name in fields if name not in self.lists]
+        numeric = tuple(name for name in fields if name in self.numeric)
         return replace(
             self,
             ids=np.ascontiguousarray(self.ids[:, chosen]),
             fields=tuple(fields),
-            values={name: column for name, column in self.values.items() if name in fields},
+            numeric=numeric,
+            values=np.ascontiguousarray(self.values[:, [self.numeric.index(name) for name in numeric]]),
             lists={name: self.lists[name] for name in fields if name in self.lists},
         )
+
+    def without_values(self) -> Self:
+        """The same rows without the values of numeric fields, for models that read their bins alone."""
+        return replace(self, numeric=())
 
     def take(self, rows: np.ndarray) -> Self:
         """Some rows, in this order."""
@@ -102,8 +117,9 @@ class Examples:
             labels=self.labels[rows],
             impression_id=self.impression_id[rows],
             segment=None if self.segment is None else self.segment[rows],
-            values={name: column[rows] for name, column in self.values.items()},
+            values=self.values[rows],
             lists={name: lists.take(rows) for name, lists in self.lists.items()},
+            row_weights=None if self.row_weights is None else self.row_weights[rows],
         )
 
 

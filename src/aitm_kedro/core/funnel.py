@@ -70,12 +70,15 @@ class Funnel(BaseModel):
         for step, days in self.windows.items():
             if not 0 < days < math.inf:
                 raise ValueError(f"funnel.windows.{step} is {days}; a window is a positive number of days")
+        self._forbid_reserved_names()
+        return self
+
+    def _forbid_reserved_names(self) -> None:
         if self.row_weight in self.steps:
             raise ValueError(f"funnel.row_weight names '{self.row_weight}', which is a step; name another column")
         reserved = sorted({"impression", "rows", "segment"} & set(self.steps))
         if reserved:
             raise ValueError(f"funnel.steps names {reserved}, which mean something else here; use another name")
-        return self
 
     @property
     def total_window(self) -> float:

@@ -1,4 +1,4 @@
-"""Where a result comes from: fingerprints of data, parameters and libraries, by which results are compared and resumed."""
+"""Provenance: fingerprints of data, parameters and libraries, by which results are compared and resumed."""
 
 import platform
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ class Provenance(Result):
     made: datetime = Field(description="moment, UTC")
 
     @classmethod
-    def now(cls, *, data: Mapping[str, str], parameters: Mapping[str, BaseModel | str | None]) -> Self:
+    def now(cls, *, data: Mapping[str, str], parameters: Mapping[str, Any]) -> Self:
         """The provenance of what is made at this moment.
 
         Args:

@@ -2,10 +2,10 @@
 
 from aitm_kedro.datasets.ali_ccp import AliCCP, AliCCPReport
 from aitm_kedro.datasets.examples import ExampleArrays
-from aitm_kedro.datasets.files import CSV, JSON, Figure, OptionalCSV, OptionalJSON, Text
+from aitm_kedro.datasets.files import CSV, JSON, Figure, OptionalJSON, Text, TypedJSON
+from aitm_kedro.datasets.folders import ModelFolder
 from aitm_kedro.datasets.simulated_funnel import SimulatedFunnel
-from aitm_kedro.datasets.tables import ArrowTable, Frame, OptionalFrame, Table
-from aitm_kedro.datasets.weights import BoosterTexts, SafetensorsWeights
+from aitm_kedro.datasets.tables import ArrowTable, Frame, OptionalFrame, ParquetStream, Table
 
 __all__ = [
     "CSV",
@@ -13,15 +13,15 @@ __all__ = [
     "AliCCP",
     "AliCCPReport",
     "ArrowTable",
-    "BoosterTexts",
     "ExampleArrays",
     "Figure",
     "Frame",
-    "OptionalCSV",
+    "ModelFolder",
     "OptionalFrame",
     "OptionalJSON",
-    "SafetensorsWeights",
+    "ParquetStream",
     "SimulatedFunnel",
     "Table",
     "Text",
+    "TypedJSON",
 ]

@@ -8,7 +8,7 @@ from kedro.io import DatasetError
 
 from aitm_kedro.core.example_store import LAYOUT, open_arrays, write_arrays
 from aitm_kedro.core.examples import Examples
-from aitm_kedro.core.storage import ensure, sweep
+from aitm_kedro.core.storage import ensure, sweep_versions
 from aitm_kedro.datasets.tables import ArrowTable
 
 
@@ -32,8 +32,7 @@ class ExampleArrays(ArrowTable):
         folder = path.with_name(f"{path.stem}-{LAYOUT}-{found.st_size}-{found.st_mtime_ns}.arrays")
         try:
             if self._version and not folder.exists():  # a run that was killed may never come back to its version
-                for version in path.parents[1].iterdir():
-                    sweep(version)
+                sweep_versions(path.parents[1])
             ensure(folder, lambda part: write_arrays(table, part))
         except (OSError, pa.ArrowException) as error:
             raise DatasetError(f"'{path}' cannot be laid out as arrays beside it: {error}") from error

@@ -35,7 +35,7 @@ class SimulatedFunnel(MadeOnce):
         preset: str = "base",
         seed: int = 0,
         rates: dict[str, float] | None = None,
-        dirt: dict[str, float] | None = None,
+        noise: dict[str, float] | None = None,
         chunk_rows: int = 65_536,
         workers: int | None = None,
         metadata: dict[str, Any] | None = None,
@@ -49,7 +49,8 @@ class SimulatedFunnel(MadeOnce):
             preset: rates, 'base' or 'industrial'.
             seed: draws the rows.
             rates: {step: share of the mature impressions}, instead of the preset's.
-            dirt: shares of the impressions that are 'duplicated', 'illegal' or 'backwards', instead of the usual.
+            noise: shares of the impressions that are 'duplicated', 'illegal' (inconsistent labels) or 'backwards' (an
+                application earlier than its click), instead of the usual.
             chunk_rows: rows that are drawn together; bounds the memory.
             workers: threads that draw; default: one a core. The log does not depend on it.
             metadata: ignored; for plugins such as Kedro-Viz.
@@ -60,7 +61,7 @@ class SimulatedFunnel(MadeOnce):
         if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
             raise InputError(f"simulation workers is {workers!r}; give a whole number from 1, or leave it out")
         self._settings = Settings.of(
-            impressions=impressions, preset=preset, seed=seed, rates=rates, dirt=dirt, chunk_rows=chunk_rows
+            impressions=impressions, preset=preset, seed=seed, rates=rates, noise=noise, chunk_rows=chunk_rows
         )
         self._folder = Path(filepath)
         self._use(connection)

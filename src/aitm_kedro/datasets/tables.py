@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn
 
@@ -16,6 +17,9 @@ from kedro_datasets.ibis import FileDataset
 from kedro_datasets.pandas import ParquetDataset
 
 from aitm_kedro.datasets.atomic import Atomic
+
+ROWS_A_GROUP = 262_144
+"""Of the Parquet files that are written from a stream."""
 
 
 class Table(Atomic, FileDataset):
@@ -141,6 +145,42 @@ class ArrowTable(AbstractVersionedDataset[NoReturn, Any]):
 
     def _exists(self) -> bool:
         return Path(str(self._get_load_path())).exists()
+
+
+class ParquetStream(Atomic, ArrowTable):  # type: ignore[misc]  # which saves, unlike the other face
+    """Record batches of a stream as one Parquet file, for tables that do not fit into memory.
+
+    What is saved is a ``pyarrow.RecordBatchReader``, or anything with a ``schema`` whose iteration gives record
+    batches; what is loaded is a ``pyarrow.dataset.Dataset``.
+    """
+
+    def _write(self, data: Any) -> None:
+        """Write the batches as they come, a row group at a time."""
+        schema = getattr(data, "schema", None)
+        if not isinstance(schema, pa.Schema) or not isinstance(data, Iterable):
+            raise DatasetError(
+                f"'{self._filepath}' is written from a stream of record batches with a schema, such as a "
+                f"pyarrow.RecordBatchReader, but the node returned {type(data).__name__}."
+            )
+        with pq.ParquetWriter(str(self._get_save_path()), schema, compression="zstd") as writer:
+            for group in row_groups(data, rows=ROWS_A_GROUP):
+                writer.write_table(group, row_group_size=ROWS_A_GROUP)
+
+
+def row_groups(batches: Iterable[pa.RecordBatch], *, rows: int) -> Iterator[pa.Table]:
+    """Gather batches of any size to tables of ``rows`` rows; the last one may have fewer."""
+    waiting: list[pa.RecordBatch] = []
+    count = 0
+    for batch in batches:
+        waiting.append(batch)
+        count += batch.num_rows
+        while count >= rows:
+            table = pa.Table.from_batches(waiting)
+            yield table.slice(0, rows)
+            waiting = table.slice(rows).to_batches()
+            count -= rows
+    if count:
+        yield pa.Table.from_batches(waiting)
 
 
 def _exists(path: str) -> bool:

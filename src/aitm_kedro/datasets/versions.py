@@ -1,4 +1,4 @@
-"""What of a catalog is on disk, and how old it is."""
+"""Existence and versions of catalog datasets."""
 
 from typing import Any
 

@@ -1,1 +1,1 @@
-"""Metrics, confidence intervals and the correction for downsampling: NumPy and SciPy, no torch, no Kedro."""
+"""Metrics of predictions, confidence intervals and significance tests: NumPy and SciPy, no torch, no Kedro."""

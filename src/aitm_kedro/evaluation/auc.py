@@ -5,8 +5,11 @@ O(n log n): placement values come from ranks, as in Sun and Xu, "Fast implementa
 the areas under correlated receiver operating characteristic curves", IEEE Signal Processing Letters 2014
 (https://doi.org/10.1109/LSP.2014.2337313). Rows of one score share a placement value, so sums run over distinct
 scores.
+
+With row weights every count of rows is a sum of weights, and a row of weight 0 is treated as absent.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -26,15 +29,19 @@ class AUC(NamedTuple):
 
 
 class Ranks(NamedTuple):
-    """How many rows of each class have each distinct score, from the lowest score to the highest.
+    """Both classes at each distinct score, from the lowest score to the highest.
 
     Attributes:
-        positives: int64 [G].
-        negatives: int64 [G].
+        positives: how many rows, int64 [G]; with row weights the sum of their weights, float64 [G].
+        negatives: likewise.
+        rows: how many positives and negatives there are in all, without those of weight 0.
+        squares: sums of the squared weights of positives and negatives, float64 [G] each; None without row weights.
     """
 
     positives: np.ndarray
     negatives: np.ndarray
+    rows: tuple[int, int]
+    squares: tuple[np.ndarray, np.ndarray] | None = None
 
 
 def sort_by_score(scores: np.ndarray) -> np.ndarray:
@@ -58,38 +65,61 @@ def sort_by_score(scores: np.ndarray) -> np.ndarray:
     return order
 
 
-def count_ranks(labels: np.ndarray, scores: np.ndarray) -> Ranks:
+def count_ranks(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> Ranks:
     """Count both classes at each distinct score.
 
     Args:
         labels: 0/1 or bool [N], in ascending order of scores.
         scores: float [N], ascending.
+        weights: of the rows in the same order, float [N], at least 0; None: all alike.
     """
+    if weights is not None:
+        return _weigh_ranks(labels, scores, weights)
     if not len(scores):
-        return Ranks(np.zeros(0, np.int64), np.zeros(0, np.int64))
+        return Ranks(np.zeros(0, np.int64), np.zeros(0, np.int64), rows=(0, 0))
     last = np.append(np.flatnonzero(scores[1:] != scores[:-1]), len(scores) - 1)  # last row of each distinct score
     positives = np.diff(np.cumsum(labels, dtype=np.int64)[last], prepend=0)
-    return Ranks(positives, np.diff(last, prepend=-1) - positives)
+    negatives = np.diff(last, prepend=-1) - positives
+    return Ranks(positives, negatives, rows=(int(positives.sum()), int(negatives.sum())))
 
 
-def rank(labels: np.ndarray, scores: np.ndarray) -> Ranks:
+def _weigh_ranks(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> Ranks:
+    """``count_ranks`` with weights; a row of weight 0 is treated as absent."""
+    present = weights > 0
+    positive, scores = labels[present].astype(bool), scores[present]
+    if not len(scores):
+        nothing = np.zeros(0)
+        return Ranks(nothing, nothing, rows=(0, 0), squares=(nothing, nothing))
+    first = np.append(0, np.flatnonzero(scores[1:] != scores[:-1]) + 1)  # first row of each distinct score
+    of_rows = weights[present].astype(np.float64)
+    classes = [np.where(chosen, of_rows, 0) for chosen in (positive, ~positive)]
+    # Sums of each group by itself: differences of a running total would lose the digits of small weights.
+    positives, negatives = (np.add.reduceat(of_class, first) for of_class in classes)
+    squares = (np.add.reduceat(classes[0] ** 2, first), np.add.reduceat(classes[1] ** 2, first))
+    happened = int(positive.sum())
+    return Ranks(positives, negatives, rows=(happened, len(positive) - happened), squares=squares)
+
+
+def rank(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> Ranks:
     """Sort rows by score and count both classes at each distinct score.
 
     Args:
         labels: 0/1 or bool [N].
         scores: float [N].
+        weights: of the rows, float [N], at least 0; None: all alike.
     """
     labels, scores = np.asarray(labels), np.asarray(scores)
     order = sort_by_score(scores)
-    return count_ranks(labels[order], scores[order])
+    return count_ranks(labels[order], scores[order], None if weights is None else np.asarray(weights)[order])
 
 
-def auc(labels: np.ndarray, scores: np.ndarray) -> float | None:
+def auc(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> float | None:
     """Probability that a positive scores above a negative, ties counting one half.
 
     Args:
         labels: 0/1 or bool [N].
         scores: float [N]; only their order matters.
+        weights: of the rows, float [N], at least 0: a pair counts with the product of its weights. None: all alike.
 
     Returns:
         The AUC, or None where one of the classes is absent.
@@ -100,31 +130,36 @@ def auc(labels: np.ndarray, scores: np.ndarray) -> float | None:
     Example:
         >>> auc(np.array([0, 1, 0, 1]), np.array([0.1, 0.4, 0.4, 0.9]))
         0.875
+        >>> auc(np.array([0, 1, 0, 1]), np.array([0.1, 0.4, 0.4, 0.9]), np.array([1, 1, 3, 1]))
+        0.8125
     """
-    return auc_of_ranks(rank(labels, scores))
+    return auc_of_ranks(rank(labels, scores, weights))
 
 
-def auc_interval(labels: np.ndarray, scores: np.ndarray, *, confidence: float) -> AUC:
+def auc_interval(
+    labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None, *, confidence: float
+) -> AUC:
     """AUC with DeLong's confidence interval.
 
     Args:
         labels: 0/1 or bool [N].
         scores: float [N].
+        weights: of the rows, float [N], at least 0; None: all alike.
         confidence: level of the interval, in (0, 1).
 
     Returns:
         The AUC and its interval, cut at 0 and 1. All None where a class is absent; no interval where a class has a
-        single row, whose spread nobody knows. Where the scores separate the classes perfectly, DeLong's variance is 0.
+        single row, which shows no spread. Where the scores separate the classes perfectly, DeLong's variance is 0.
 
     Raises:
         InputError: a score is NaN.
     """
-    return interval_of_ranks(rank(labels, scores), confidence=confidence)
+    return interval_of_ranks(rank(labels, scores, weights), confidence=confidence)
 
 
 def auc_of_ranks(ranks: Ranks) -> float | None:
     """``auc`` of rows that are already sorted and counted."""
-    positives, negatives = int(ranks.positives.sum()), int(ranks.negatives.sum())
+    positives, negatives = ranks.positives.sum(), ranks.negatives.sum()
     if not positives or not negatives:
         return None
     below = np.cumsum(ranks.negatives) - ranks.negatives / 2
@@ -132,17 +167,38 @@ def auc_of_ranks(ranks: Ranks) -> float | None:
 
 
 def delong_variance(ranks: Ranks) -> float | None:
-    """DeLong's variance of the AUC; None where a class has fewer than two rows."""
-    positives, negatives = int(ranks.positives.sum()), int(ranks.negatives.sum())
-    if positives < 2 or negatives < 2:
+    """DeLong's variance of the AUC; None where a class has fewer than two rows.
+
+    The AUC is the mean of the placements of either class, so its variance is the sum of the variances of both means.
+    """
+    if min(ranks.rows) < 2:
         return None
+    positives, negatives = ranks.positives.sum(), ranks.negatives.sum()
     # The share of the other class that a row beats (positives), or that beats it (negatives).
     of_positives = (np.cumsum(ranks.negatives) - ranks.negatives / 2) / negatives  # [G]
     of_negatives = 1 - (np.cumsum(ranks.positives) - ranks.positives / 2) / positives  # [G]
     area = ranks.positives @ of_positives / positives
+    if ranks.squares is not None:
+        spreads = [(of_positives - area) ** 2, (of_negatives - area) ** 2]
+        return _weighted_variance(ranks, spreads)
     spread_positives = ranks.positives @ (of_positives - area) ** 2 / (positives - 1)
     spread_negatives = ranks.negatives @ (of_negatives - area) ** 2 / (negatives - 1)
     return float(spread_positives / positives + spread_negatives / negatives)
+
+
+def _weighted_variance(ranks: Ranks, spreads: Sequence[np.ndarray]) -> float:
+    """Variance of weighted means of placements: sum w^2 (v - A)^2 / (sum w)^2 * n / (n - 1) over both classes.
+
+    Weights are taken as given, not as drawn; for equal ones this is DeLong's variance. Here n is the rows of a class.
+    """
+    assert ranks.squares is not None
+    totals = (ranks.positives.sum(), ranks.negatives.sum())
+    return float(
+        sum(
+            squares @ spread / total**2 * rows / (rows - 1)
+            for squares, spread, total, rows in zip(ranks.squares, spreads, totals, ranks.rows, strict=True)
+        )
+    )
 
 
 def interval_of_ranks(ranks: Ranks, *, confidence: float) -> AUC:
@@ -159,7 +215,7 @@ def average_precision_of_ranks(ranks: Ranks) -> float | None:
 
     Sum over distinct scores of (recall gained) * precision, without interpolation, as in scikit-learn.
     """
-    positives = int(ranks.positives.sum())
+    positives = ranks.positives.sum()
     if not positives:
         return None
     found = np.cumsum(ranks.positives[::-1])

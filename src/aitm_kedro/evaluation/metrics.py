@@ -1,7 +1,7 @@
-"""Everything the project says about a model's predictions, from one sort a step."""
+"""The metrics of a model's predictions, from one sort a step."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,8 @@ from aitm_kedro.evaluation.auc import (
     sort_by_score,
 )
 from aitm_kedro.evaluation.parameters import Evaluation
-from aitm_kedro.evaluation.reliability import expected_calibration_error, reliability, row_log_loss
+from aitm_kedro.evaluation.reliability import expected_calibration_error, mean_of, reliability, row_log_loss
+from aitm_kedro.evaluation.results import Evaluated, SegmentMetrics, StepMetrics
 
 # N = rows, T = steps, S = segments
 
@@ -29,12 +30,13 @@ def evaluate_predictions(
     *,
     steps: Sequence[str],
     segment: np.ndarray | None,
+    row_weights: np.ndarray | None = None,
     options: Evaluation,
-) -> dict[str, Any]:
+) -> Evaluated:
     """Judge predictions of every step, over all rows and within each segment.
 
     AUC and average precision are about what the model ranks by (``raw``); log loss, calibration error and mean
-    prediction are about ``corrected``. What is undefined is None, with a sentence under "note".
+    prediction are about ``corrected``. What is undefined is None, with a sentence under ``note``.
 
     Args:
         labels: uint8 [N, T], end to end.
@@ -42,27 +44,42 @@ def evaluate_predictions(
         corrected: float [N, T], probabilities.
         steps: the T names.
         segment: [N] names, or None.
+        row_weights: float [N], at least 0; None: all alike. Every metric is weighted, while rows and positives stay
+            counts; a row of weight 0 is treated as absent.
         options: level of the intervals, bins, and positives that a segment needs.
-
-    Returns:
-        {"rows", "steps": {step: {...}}, "segments": {segment: {step: {...}}}, "order_violations": {"later>earlier":
-        share of rows}}, ready for JSON.
 
     Raises:
         InputError: a prediction is NaN.
     """
+    if row_weights is not None and not row_weights.all():
+        there = row_weights > 0
+        labels, raw, corrected, row_weights = (each[there] for each in (labels, raw, corrected, row_weights))
+        segment = None if segment is None else segment[there]
     codes, names = _segment_codes(segment)
-    whole: dict[str, Any] = {}
-    parts: dict[str, dict[str, Any]] = {name: {} for name in names}
+    whole: dict[str, StepMetrics] = {}
+    parts: dict[str, dict[str, SegmentMetrics]] = {name: {} for name in names}
     for position, step in enumerate(steps):
         order = sort_by_score(raw[:, position])
-        happened, scores = labels[order, position], raw[order, position]
-        whole[step] = _ranking_metrics(happened, scores, step=step, options=options)
-        whole[step] |= _probability_metrics(labels[:, position], corrected[:, position], options=options)
+        ranked = _Ranked(labels[:, position], raw[:, position], row_weights).take(order)
+        probability = _probability_metrics(labels[:, position], corrected[:, position], row_weights, options=options)
+        whole[step] = StepMetrics(**_ranking_metrics(ranked, step=step, options=options), **probability)
         for name, rows in _split_by_segment(codes[order] if codes is not None else None, names):
-            parts[name][step] = _segment_metrics(happened[rows], scores[rows], step=step, options=options)
-    violations = _order_violations(raw, steps=steps)
-    return {"rows": len(labels), "steps": whole, "segments": parts, "order_violations": violations}
+            parts[name][step] = _segment_metrics(ranked.take(rows), step=step, options=options)
+    violations = _order_violations(raw, row_weights, steps=steps)
+    return Evaluated(rows=len(labels), steps=whole, segments=parts, order_violations=violations)
+
+
+class _Ranked(NamedTuple):
+    """Labels, scores and weights (None: all alike) of rows, [N] each, wanted in ascending order of the scores."""
+
+    labels: np.ndarray
+    scores: np.ndarray
+    weights: np.ndarray | None
+
+    def take(self, rows: np.ndarray) -> "_Ranked":
+        """Some rows, in this order."""
+        weights = None if self.weights is None else self.weights[rows]
+        return _Ranked(self.labels[rows], self.scores[rows], weights)
 
 
 def _segment_codes(segment: np.ndarray | None) -> tuple[np.ndarray | None, list[str]]:
@@ -83,61 +100,71 @@ def _split_by_segment(codes: np.ndarray | None, names: Sequence[str]) -> Iterato
     yield from zip(names, np.split(grouped, ends[:-1]), strict=True)
 
 
-def _ranking_metrics(happened: np.ndarray, scores: np.ndarray, *, step: str, options: Evaluation) -> dict[str, Any]:
-    """Metrics of the order of rows, which come in ascending order of their scores."""
-    ranks = count_ranks(happened, scores)
+def _ranking_metrics(ranked: _Ranked, *, step: str, options: Evaluation) -> dict[str, Any]:
+    """Metrics of the order of rows."""
+    ranks = count_ranks(*ranked)
     area = interval_of_ranks(ranks, confidence=options.confidence)
-    result: dict[str, Any] = {"positives": int(ranks.positives.sum())}
-    result |= _area(area) | {"average_precision": average_precision_of_ranks(ranks)}
-    return result | _note(area, positives=result["positives"], rows=len(happened), step=step)
+    precision = average_precision_of_ranks(ranks)
+    return {"positives": ranks.rows[0], "average_precision": precision} | _area(area, ranks.rows, step=step)
 
 
-def _probability_metrics(happened: np.ndarray, probabilities: np.ndarray, *, options: Evaluation) -> dict[str, Any]:
+def _probability_metrics(
+    happened: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None, *, options: Evaluation
+) -> dict[str, float | None]:
     """Metrics of the probabilities, in any order of rows."""
     if not len(happened):
         return dict.fromkeys(("log_loss", "calibration_error", "mean_predicted", "rate"))
-    table = reliability(happened, probabilities, bins=options.calibration_bins)
+    table = reliability(happened, probabilities, weights, bins=options.calibration_bins)
     return {
-        "log_loss": float(row_log_loss(happened, probabilities).mean()),
+        "log_loss": mean_of(row_log_loss(happened, probabilities), weights),
         "calibration_error": expected_calibration_error(table),
-        "mean_predicted": float(probabilities.mean(dtype=np.float64)),
-        "rate": float(happened.mean(dtype=np.float64)),
+        "mean_predicted": mean_of(probabilities, weights),
+        "rate": mean_of(happened, weights),
     }
 
 
-def _segment_metrics(happened: np.ndarray, scores: np.ndarray, *, step: str, options: Evaluation) -> dict[str, Any]:
-    """AUC within one segment, whose rows come in ascending order of their scores."""
-    positives = int(happened.sum())
-    result: dict[str, Any] = {"rows": len(happened), "positives": positives}
+def _segment_metrics(ranked: _Ranked, *, step: str, options: Evaluation) -> SegmentMetrics:
+    """AUC within one segment."""
+    rows, positives = len(ranked.labels), int(ranked.labels.sum())
     if positives < options.min_segment_positives:
-        note = f"{positives} positives of '{step}', fewer than evaluation.min_segment_positives"
-        return result | _area(AUC(None, None, None)) | {"note": f"No AUC: {note} ({options.min_segment_positives})."}
-    area = interval_of_ranks(count_ranks(happened, scores), confidence=options.confidence)
-    return result | _area(area) | _note(area, positives=positives, rows=len(happened), step=step)
+        note = (
+            f"No AUC: {positives} positives of '{step}', fewer than evaluation.min_segment_positives "
+            f"({options.min_segment_positives})."
+        )
+        return SegmentMetrics(rows=rows, positives=positives, auc=None, auc_low=None, auc_high=None, note=note)
+    ranks = count_ranks(*ranked)
+    area = interval_of_ranks(ranks, confidence=options.confidence)
+    return SegmentMetrics(rows=rows, positives=positives, **_area(area, ranks.rows, step=step))
 
 
-def _area(area: AUC) -> dict[str, float | None]:
-    """An AUC under the keys of the metrics."""
-    return {"auc": area.value, "auc_low": area.low, "auc_high": area.high}
+def _area(area: AUC, counts: tuple[int, int], *, step: str) -> dict[str, Any]:
+    """An AUC under the names of the metrics, with a note where something is undefined."""
+    return {"auc": area.value, "auc_low": area.low, "auc_high": area.high, "note": _note(area, counts, step=step)}
 
 
-def _note(area: AUC, *, positives: int, rows: int, step: str) -> dict[str, str]:
-    """Why an AUC or its interval is undefined, as a sentence; nothing where both are there."""
+def _note(area: AUC, counts: tuple[int, int], *, step: str) -> str | None:
+    """Why an AUC or its interval is undefined, as a sentence; None where both are there.
+
+    Args:
+        area: the AUC.
+        counts: of positives and negatives.
+        step: what is judged.
+    """
+    positives, rows = counts[0], sum(counts)
     if not rows:
-        return {"note": "No AUC: there are no rows."}
+        return "No AUC: there are no rows."
     if area.value is None:
         what = f"all {rows} rows are positives" if positives else f"none of the {rows} rows is a positive"
-        return {"note": f"No AUC: {what} of '{step}'."}
+        return f"No AUC: {what} of '{step}'."
     if area.low is None:
-        which = "positive" if positives == 1 else "negative"
-        return {"note": f"No interval: there is a single {which} of '{step}'."}
-    return {}
+        return f"No interval: there is a single {'positive' if positives == 1 else 'negative'} of '{step}'."
+    return None
 
 
-def _order_violations(raw: np.ndarray, *, steps: Sequence[str]) -> dict[str, float | None]:
-    """Share of rows where a step is predicted above the step before it, which cannot be true."""
-    pairs = zip(range(1, len(steps)), steps[1:], steps, strict=False)
+def _order_violations(raw: np.ndarray, weights: np.ndarray | None, *, steps: Sequence[str]) -> dict[str, float | None]:
+    """Share of rows where a step is predicted above the step before it, which cannot be true, by the later step."""
     return {
-        f"{later}>{earlier}": float((raw[:, t] > raw[:, t - 1]).mean()) if len(raw) else None
-        for t, later, earlier in pairs
+        later: mean_of(raw[:, t] > raw[:, t - 1], weights) if len(raw) else None
+        for t, later in enumerate(steps)
+        if t > 0
     }

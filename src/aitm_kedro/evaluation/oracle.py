@@ -1,4 +1,4 @@
-"""The truth itself, where a simulated source tells it: the ceiling of every model."""
+"""True probabilities, where a simulated source knows them: the upper bound of what any model can reach."""
 
 from collections.abc import Iterable, Sequence
 
@@ -56,7 +56,7 @@ def differing_steps(truth: np.ndarray, labels: np.ndarray, *, steps: Sequence[st
 
     Returns:
         Steps where expected and counted positives are more than 10 % and six standard errors apart: other windows or
-        policies than the source's, not bad luck.
+        policies than the source's, beyond what chance explains.
     """
     expected, counted = truth.sum(axis=0, dtype=np.float64), labels.sum(axis=0, dtype=np.float64)
     error = np.sqrt((truth * (1 - truth)).sum(axis=0, dtype=np.float64))

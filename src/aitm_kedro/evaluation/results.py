@@ -1,12 +1,15 @@
-"""The numbers of a judgement, as they are written and read."""
+"""The results of an evaluation, as they are written and read."""
 
 from pydantic import Field
 
 from aitm_kedro.core.provenance import Provenance, Result
 
+ORACLE = "oracle"
+"""Reserved name of the run that ranks by the true probabilities, where a simulated source knows them."""
+
 
 class StepMetrics(Result):
-    """One step over all rows. What is undefined is None, and ``note`` says why."""
+    """One step over all rows that have a weight above 0. What is undefined is None, and ``note`` says why."""
 
     positives: int
     auc: float | None

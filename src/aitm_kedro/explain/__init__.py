@@ -1,1 +1,1 @@
-"""What a model does inside: representations, and how much is transferred between steps."""
+"""Interpretation of a trained model: its representations by t-SNE, and how much is transferred between steps."""

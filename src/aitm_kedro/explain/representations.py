@@ -1,4 +1,4 @@
-"""What towers and transfer make of an impression, laid out on a plane (paper, section 5.5, Figures 4 and 7).
+"""Representations that towers and transfer make of impressions, by t-SNE (paper, section 5.5, Figures 4 and 7).
 
 For each step the same number of positives and negatives is drawn from test. Positives are ranked by their score
 downwards and negatives upwards, so that the first quarter is what the model is surest and most right about, and the

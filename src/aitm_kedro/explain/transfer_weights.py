@@ -1,4 +1,4 @@
-"""How much of a step's information comes from the step before it (paper, section 5.6, Figure 6).
+"""Attention weights of the information transferred from the step before (paper, section 5.6, Figure 6).
 
 Test rows are grouped by what happened at two neighbouring steps: 00 (neither), 10 (the earlier alone), 11 (both).
 Within a group they are ranked by the log loss of the later step, the best predicted first.

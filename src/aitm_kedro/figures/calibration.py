@@ -22,18 +22,18 @@ from aitm_kedro.figures.style import (
 _LOOKS = {"raw": (ORANGE, "s", "as the model says"), "corrected": (BLUE, "o", "corrected for downsampling")}
 
 
-def draw_calibration(table: pd.DataFrame, *, steps: Sequence[str], model: str = "AITM") -> Figure:
+def draw_calibration(table: pd.DataFrame, *, run: str, steps: Sequence[str]) -> Figure:
     """Draw reliability curves, one panel a step.
 
     Args:
         table: columns step, kind ('raw' or 'corrected'), predicted, observed, rows; one row a bin.
+        run: name in the title.
         steps: the steps to draw, in funnel order.
-        model: name in the title.
     """
     figure = new_figure(
         width=max(3.7 * len(steps), 5.8),
         height=4.3,
-        title=f"{model}: do probabilities come true?",
+        title=f"{run}: do probabilities come true?",
         subtitle="Test rows in bins of equal size by prediction; on the diagonal, what is\npredicted happens. "
         "Hollow marks at the bottom: bins in which nothing happened.",
     )

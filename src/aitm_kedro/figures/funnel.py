@@ -1,12 +1,13 @@
 """How the log shrinks to what a model learns from, and what happens to an impression."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from aitm_kedro.figures.reports import IngestionReport, LabelReport, SamplingReport
 from aitm_kedro.figures.style import (
     BLUE,
     GREY,
@@ -43,33 +44,30 @@ class Rates(NamedTuple):
 
 
 def stages_of(
-    ingestion: Mapping[str, Any], labels: Mapping[str, Any], sampling: Mapping[str, Any], statistics: pd.DataFrame
+    ingestion: IngestionReport, labels: LabelReport, sampling: SamplingReport, statistics: pd.DataFrame
 ) -> list[Stage]:
     """Read the rows after each stage out of the reports of ingestion, labels, sampling and the data set's Table 1."""
-    unique = ingestion["rows_out"] + ingestion["rows_aside"].get("immature", 0)
     stages = [
-        Stage("raw log", ingestion["rows_in"]),
-        Stage("no duplicates", unique),
-        Stage("mature", ingestion["rows_out"]),
-        Stage("legal labels", labels["rows_out"]),
+        Stage("raw log", ingestion.rows_in),
+        Stage("no duplicates", ingestion.rows_out + ingestion.rows_aside.immature),
+        Stage("mature", ingestion.rows_out),
+        Stage("legal labels", labels.rows_out),
     ]
-    for split in ("train", "valid"):
-        before, after = (sampling[split][when]["rows"] for when in ("before", "after"))
-        stages.append(Stage(split, before, split))
-        if after < before:
-            stages.append(Stage(f"{split} sample", after, split))
+    for split, sampled in (("train", sampling.train), ("valid", sampling.valid)):
+        stages.append(Stage(split, sampled.before.rows, split))
+        if sampled.after.rows < sampled.before.rows:
+            stages.append(Stage(f"{split} sample", sampled.after.rows, split))
     return [*stages, Stage("test", int(_test_line(statistics)["rows"]), "test")]
 
 
-def rates_of(sampling: Mapping[str, Any], statistics: pd.DataFrame, *, steps: Sequence[str]) -> dict[str, Rates]:
+def rates_of(sampling: SamplingReport, statistics: pd.DataFrame, *, steps: Sequence[str]) -> dict[str, Rates]:
     """Read how often each step happens in test, as in reality, and in what a model learns from."""
-    test, train = _test_line(statistics), sampling["train"]
+    test, before, after = _test_line(statistics), sampling.train.before, sampling.train.after
     rows = int(test["rows"])
-    name = "train sample" if train["after"]["rows"] < train["before"]["rows"] else "train"
-    positives = {step: train["after"]["steps"][step]["positives"] for step in steps}
+    name = "train sample" if after.rows < before.rows else "train"
     return {
         "test": Rates(rows, {step: round(rows * test[f"positive_{step}_%"] / 100) for step in steps}),
-        name: Rates(train["after"]["rows"], positives),
+        name: Rates(after.rows, {step: after.steps[step].positives for step in steps}),
     }
 
 

@@ -1,6 +1,6 @@
 """How training went: the loss, and the validation AUC of each step."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,88 +17,166 @@ from aitm_kedro.figures.style import (
     join_words,
     label_axes,
     new_figure,
-    say,
     step_colour,
     step_marker,
     tidy_axes,
 )
+from aitm_kedro.learning.history import History
 
 
-def draw_learning_curves(
-    history: Mapping[str, Any], *, steps: Sequence[str], main_steps: Sequence[str], model: str = "AITM"
-) -> Figure:
+def draw_learning_curves(history: History, *, run: str, steps: Sequence[str], main_steps: Sequence[str]) -> Figure:
     """Draw loss and validation AUC over epochs, with the epoch whose weights are kept.
 
     Args:
-        history: of a training run; its "validations" have epoch, train_loss, valid_auc and best.
+        history: of a training; one of independent networks is drawn network by network.
+        run: name in the title.
         steps: names, in funnel order.
         main_steps: the ones that decide.
-        model: name in the title.
     """
-    validations = history["validations"]
-    best = next((entry["epoch"] for entry in reversed(validations) if entry.get("best")), None)
-    title = f"{model} was best after {best:g} epoch{'' if best == 1 else 's'}" if best else f"{model} in training"
-    figure = new_figure(
-        width=9.6,
-        height=4.4,
-        title=title,
-        subtitle=f"Training stops when the validation AUC of {join_words(list(main_steps))} improves no more; "
-        "the best epoch's weights are kept.",
-    )
+    parts = list(history.parts.values()) or [history]
+    if not any(part.validations for part in parts):
+        return _draw_choices(history, run=run, steps=steps)
+    title, subtitle = _story(parts, run=run, main_steps=main_steps)
+    figure = new_figure(width=9.6, height=4.4, title=title, subtitle=subtitle)
     left, right = figure.subplots(1, 2, width_ratios=[1, 1.5])
-    if not validations:
-        say(left, "no validation was recorded")
-        right.set_axis_off()
-        return figure
-    _draw_loss(left, validations)
-    _draw_aucs(right, validations, steps=steps, main_steps=main_steps)
-    for axes in (left, right):
-        _mark_best(axes, best, label=axes is left)
+    _draw_loss(left, parts, steps=steps)
+    _draw_aucs(right, parts, steps=steps, main_steps=main_steps)
+    if len(parts) == 1:
+        for axes in (left, right):
+            _mark_best(axes, _best_epoch(parts[0]), label=axes is left)
     return figure
 
 
-def _draw_loss(axes: Axes, validations: Sequence[Mapping[str, Any]]) -> None:
-    tidy_axes(axes, grid="y")
-    epochs = [entry["epoch"] for entry in validations]
-    axes.plot(epochs, _numbers(entry["train_loss"] for entry in validations), color=BLUE, marker="o", markersize=4)
-    _scale_epochs(axes, epochs)
-    label_axes(axes, title="Training loss", x="epochs", y="loss a row (nats)")
+def _draw_choices(history: History, *, run: str, steps: Sequence[str]) -> Figure:
+    """A learner without epochs has no curves, but validation may have chosen something for each step."""
+    chosen = {step: history.chosen[step] for step in steps if step in history.chosen}
+    figure = new_figure(
+        width=9.6,
+        height=1.5 + 0.26 * len(chosen),
+        title=f"{run} has no learning curves",
+        subtitle="It does not train in epochs. What validation chose for each step, and the AUC of all that was tried:"
+        if chosen
+        else "It does not train in epochs, and nothing was chosen by validation.",
+    )
+    axes = figure.subplots()
+    axes.set_axis_off()
+    axes.set_ylim(max(len(chosen), 1), 0)
+    for position, (step, choice) in enumerate(chosen.items()):
+        for x, text in zip((0, 0.2, 0.5), (step, *_describe_choice(choice)), strict=True):
+            axes.text(x, position + 0.5, text, va="center", fontsize=NORMAL, color=INK)
+    return figure
 
 
-def _draw_aucs(
-    axes: Axes, validations: Sequence[Mapping[str, Any]], *, steps: Sequence[str], main_steps: Sequence[str]
-) -> None:
-    tidy_axes(axes, grid="y")
-    epochs = [entry["epoch"] for entry in validations]
-    ends: list[tuple[float, str, str]] = []
-    for position, step in enumerate(steps):
-        values = _numbers(entry["valid_auc"].get(step) for entry in validations)
-        colour, main = step_colour(position), step in main_steps
-        axes.plot(
-            epochs, values, color=colour, marker=step_marker(position), markersize=4, linestyle="-" if main else "--"
+def _describe_choice(choice: Any) -> tuple[str, str]:
+    """What was chosen, and what was tried: ("inverse_l2 0.1", "valid_auc 0.01: 0.7512, 0.1: 0.7640")."""
+    facts = choice if isinstance(choice, Mapping) else {"": choice}
+    single = [f"{name} {_short(value)}".strip() for name, value in facts.items() if not isinstance(value, Mapping)]
+    tried = [
+        f"{name} {', '.join(f'{key}: {_short(score)}' for key, score in value.items())}"
+        for name, value in facts.items()
+        if isinstance(value, Mapping)
+    ]
+    return ", ".join(single), "; ".join(tried)
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else "undefined" if value is None else str(value)
+
+
+def _story(parts: Sequence[History], *, run: str, main_steps: Sequence[str]) -> tuple[str, str]:
+    """Title and subtitle."""
+    if len(parts) > 1:
+        return (
+            f"{run} in training: {len(parts)} independent networks",
+            "Each network stops when the validation AUC of its step improves no more; the weights of the ringed epoch "
+            "are kept.",
         )
-        name = f"{step}" if np.isfinite(values).any() else f"{step} (undefined)"
-        ends.append((float(values[-1]), name, colour))
-    _scale_epochs(axes, epochs)
+    best = _best_epoch(parts[0])
+    return (
+        f"{run} was best after {best:g} epoch{'' if best == 1 else 's'}" if best else f"{run} in training",
+        f"Training stops when the validation AUC of {join_words(list(main_steps))} improves no more; "
+        "the best epoch's weights are kept.",
+    )
+
+
+def _best_epoch(part: History) -> float | None:
+    return next((entry.epoch for entry in reversed(part.validations) if entry.best), None)
+
+
+def _draw_loss(axes: Axes, parts: Sequence[History], *, steps: Sequence[str]) -> None:
+    tidy_axes(axes, grid="y")
+    ends: list[tuple[float, float, str, str]] = []
+    for place, part in enumerate(parts):
+        position = _position(part, place, steps)
+        alone = len(parts) == 1
+        colour, marker = (BLUE, "o") if alone else (step_colour(position), step_marker(position))
+        losses = _numbers(entry.train_loss for entry in part.validations)
+        _draw_line(axes, part, losses, colour=colour, marker=marker, ring=not alone)
+        if not alone and len(losses):
+            ends.append((_epochs(part)[-1], float(losses[-1]), ", ".join(part.main_steps), colour))
+    _scale_epochs(axes, parts)
+    label_axes(axes, title="Training loss", x="epochs", y="loss a row (nats)")
+    _name_lines(axes, ends)
+
+
+def _position(part: History, place: int, steps: Sequence[str]) -> int:
+    """Place in the funnel of the step that an independent network predicts."""
+    return next((steps.index(step) for step in part.main_steps if step in steps), place)
+
+
+def _draw_aucs(axes: Axes, parts: Sequence[History], *, steps: Sequence[str], main_steps: Sequence[str]) -> None:
+    tidy_axes(axes, grid="y")
+    ends: list[tuple[float, float, str, str]] = []
+    for position, step in enumerate(steps):
+        for part in (part for part in parts if any(step in entry.valid_auc for entry in part.validations)):
+            values = _numbers(entry.valid_auc.get(step) for entry in part.validations)
+            colour, line = step_colour(position), "-" if step in main_steps else "--"
+            _draw_line(axes, part, values, colour=colour, marker=step_marker(position), line=line, ring=len(parts) > 1)
+            name = step if np.isfinite(values).any() else f"{step} (undefined)"
+            ends.append((_epochs(part)[-1], float(values[-1]), name, colour))
+    _scale_epochs(axes, parts)
     label_axes(axes, title="Validation AUC (dashed: not a main step)", x="epochs", y="AUC")
-    _name_lines(axes, ends, x=max(epochs))
+    _name_lines(axes, ends)
 
 
-def _scale_epochs(axes: Axes, epochs: Sequence[float]) -> None:
+def _draw_line(
+    axes: Axes, part: History, values: np.ndarray, *, colour: str, marker: str, line: str = "-", ring: bool
+) -> None:
+    """One line over epochs; with ``ring`` around the epoch that is kept."""
+    epochs = _epochs(part)
+    axes.plot(epochs, values, color=colour, marker=marker, markersize=4, linestyle=line)
+    best = _best_epoch(part)
+    if ring and best is not None:
+        kept = values[epochs.index(best)]
+        axes.plot(best, kept, "o", markersize=11, markerfacecolor="none", markeredgecolor=colour, linewidth=0)
+
+
+def _epochs(part: History) -> list[float]:
+    return [entry.epoch for entry in part.validations]
+
+
+def _scale_epochs(axes: Axes, parts: Sequence[History]) -> None:
     """From 0, with whole epochs marked where there are several."""
-    axes.set_xlim(0, 1.06 * max(epochs))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=max(epochs) >= 3))
+    last = max(epoch for part in parts for epoch in _epochs(part))
+    axes.set_xlim(0, 1.06 * last)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=last >= 3))
 
 
-def _name_lines(axes: Axes, ends: Sequence[tuple[float, str, str]], *, x: float) -> None:
-    """Write each line's name at its right end, apart from its neighbours."""
+def _name_lines(axes: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
+    """Write each line's name at its right end, apart from its neighbours.
+
+    Args:
+        axes: of the lines.
+        ends: last epoch, last value, name and colour of each.
+    """
     low, high = axes.get_ylim()
     gap, previous = 0.055 * (high - low), -np.inf
-    for value, name, colour in sorted(ends, key=lambda end: (np.nan_to_num(end[0], nan=low), end[1])):
+    for epoch, value, name, colour in sorted(ends, key=lambda end: (np.nan_to_num(end[1], nan=low), end[2])):
         y = max(np.nan_to_num(value, nan=low), previous + gap)
         axes.annotate(
-            name, (x, y), xytext=(8, 0), textcoords="offset points", va="center", fontsize=NORMAL, color=colour
-        )
+            name, (epoch, y), xytext=(8, 0), textcoords="offset points", va="center", fontsize=NORMAL, color=colour,
+            bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.8},
+        )  # fmt: skip
         previous = y
 
 
@@ -113,6 +191,6 @@ def _mark_best(axes: Axes, best: float | None, *, label: bool) -> None:
         )  # fmt: skip
 
 
-def _numbers(values: Any) -> np.ndarray:
+def _numbers(values: Iterable[float | None]) -> np.ndarray:
     """Floats, with NaN for None."""
     return np.array([np.nan if value is None else value for value in values], float)

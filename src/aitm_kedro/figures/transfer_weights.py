@@ -26,18 +26,19 @@ from aitm_kedro.figures.style import (
 _LOOKS = {(0, 0): (VERMILION, "o", "-"), (1, 0): (BLUE, "s", "--"), (1, 1): (GREEN, "^", "-.")}
 
 
-def draw_transfer_weights(table: pd.DataFrame, *, steps: Sequence[str]) -> Figure:
+def draw_transfer_weights(table: pd.DataFrame, *, run: str, steps: Sequence[str]) -> Figure:
     """Draw the weight of the transferred information along the ranking by log loss, one panel a pair of steps.
 
     Args:
-        table: rows of ``evaluation.transfer.summarise_weights``.
+        table: rows of ``explain.transfer_weights.summarise_weights``.
+        run: name in the title.
         steps: names, in funnel order.
     """
     pairs = list(pairwise(steps))
     figure = new_figure(
         width=max(3.7 * len(pairs) + 0.6, 7.6),
         height=4.5,
-        title="How much each step listens to the step before it",
+        title=f"{run}: how much each step listens to the step before it",
         subtitle="Weight w of the transferred information in AIT (eq. 8): mean and one standard deviation, by what "
         "happened\nat the two steps. Test rows ranked by log loss of the later step, best predicted first.",
     )

@@ -24,11 +24,12 @@ from aitm_kedro.figures.style import (
 _NAMES = {ORIGINAL: "Original\n$q_t$", ADDED: "Transferred\n+ original\n$p_{t-1} + q_t$", AIT: "AIT\n$z_t$"}
 
 
-def draw_tsne(points: pd.DataFrame, *, steps: Sequence[str], main_steps: Sequence[str], rows: int) -> Figure:
+def draw_tsne(points: pd.DataFrame, *, run: str, steps: Sequence[str], main_steps: Sequence[str], rows: int) -> Figure:
     """Draw the t-SNE maps: a block for each main step, a row for each component, a column for each quarter.
 
     Args:
-        points: rows of ``evaluation.representations.lay_out`` for all main steps.
+        points: rows of ``explain.representations.lay_out`` for all main steps.
+        run: name in the title.
         steps: names, in funnel order.
         main_steps: the ones to draw.
         rows: of each class that were wanted; the figure says where there are fewer.
@@ -40,7 +41,7 @@ def draw_tsne(points: pd.DataFrame, *, steps: Sequence[str], main_steps: Sequenc
     figure = new_figure(
         width=9.2,
         height=1.05 + sum(heights),
-        title="What the model sees of positives and negatives",
+        title=f"{run}: what the model sees of positives and negatives",
         subtitle="t-SNE of test rows; columns from the surest and most right predictions (0-25 %) to the most wrong "
         "(75-100 %).\nNumbers: share of a row's ten nearest rows (in all dimensions) with its own label; "
         "chance is 50 %.",

@@ -4,29 +4,32 @@ Ke et al., "LightGBM: A Highly Efficient Gradient Boosting Decision Tree", NeurI
 https://papers.nips.cc/paper/6907; parameters as in section A.1 of the AITM paper.
 """
 
-import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from urllib.parse import quote
 
 import numpy as np
 from pydantic import Field
 
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.examples import Examples
+from aitm_kedro.core.features import FeatureSpec
+from aitm_kedro.core.funnel import Funnel
 from aitm_kedro.core.parallel import cores
 from aitm_kedro.core.parameters import Parameters
 from aitm_kedro.core.ragged import Ragged
 from aitm_kedro.evaluation.auc import auc
-from aitm_kedro.learning.description import Description, check_fits, check_ids, describe
-from aitm_kedro.learning.weights import Boosters
+from aitm_kedro.learning.history import History
+from aitm_kedro.learning.learner import Learner, ModelSpec, Trained, check_ids, step_weights
+from aitm_kedro.learning.parameters import Training
 
 if TYPE_CHECKING:
     import lightgbm as lgb
 
-# N = examples, F = fields, T = steps. The library is imported where it is used: it is slow to import, and most commands
-# of the project do not boost.
+# N = examples, F = fields, T = steps. The library is imported where it is used, see ``learner``.
 
 logger = logging.getLogger(__name__)
 
@@ -57,91 +60,105 @@ class LightGBMOptions(Parameters):
     threads: int | None = Field(None, ge=1, description="CPU threads; null: all cores")
 
 
-def train_lightgbm(
-    train: Examples, valid: Examples, *, vocabulary_sizes: Sequence[int], options: LightGBMOptions, seed: int
-) -> tuple[Boosters, dict[str, Any]]:
-    """Boost one model a step with every encoding; the encoding and the round that score best in validation are kept.
+class LightGBM(Learner):
+    """Boosted trees of every step; the encoding and the round that score best in validation are kept."""
 
-    Args:
-        train: what to learn from, with ``values``.
-        valid: what chooses.
-        vocabulary_sizes: ids of each field, id 0 included.
-        options: of LightGBM.
-        seed: of bagging and of the features drawn for a tree. The same seed gives the same trees on the same machine.
+    Options: ClassVar[type[Parameters]] = LightGBMOptions
+    options: LightGBMOptions
 
-    Returns:
-        The models as text, and the history.
+    def fit(
+        self, train: Examples, valid: Examples, *, features: Sequence[FeatureSpec], funnel: Funnel, seed: int
+    ) -> Trained:
+        """Boost one model a step with every encoding. The same seed gives the same trees on the same machine.
 
-    Raises:
-        InputError: a step has a single class in train or validation.
-    """
-    for name, examples in (("train", train), ("validation", valid)):
-        check_ids(examples, vocabulary_sizes)
-        _check_classes(name, examples)
-    start = perf_counter()
-    has_categories = set(train.single_fields) != set(train.values)
-    boosted = [
-        fit
-        for encoding in (options.encodings if has_categories else options.encodings[:1])
-        for fit in _boost_steps(train, valid, encoding=encoding, options=options, seed=seed)
-    ]
-    chosen = {
-        step: max((fit for fit in boosted if fit.step == step), key=lambda fit: fit.valid_auc) for step in train.steps
-    }
-    seconds = perf_counter() - start
-    description = describe(
-        "lightgbm", options=options, steps=train.steps, fields=train.fields, vocabulary_sizes=vocabulary_sizes
-    )
-    models = Boosters(
-        texts={step: fit.text for step, fit in chosen.items()},
-        metadata=description.to_metadata() | {"numeric": json.dumps(list(train.values))},
-    )
-    rounds = [fit.rounds for fit in chosen.values()]
-    history = {
-        "model": "lightgbm",
-        "validations": [],
-        "encoding": {step: fit.encoding for step, fit in chosen.items()},
-        "valid_auc": {
-            step: {fit.encoding: fit.valid_auc for fit in boosted if fit.step == step} for step in train.steps
-        },
-        "rounds": {step: fit.rounds for step, fit in chosen.items()},
-        "best_epoch": float(np.mean(rounds)),
-        "seconds": round(seconds, 3),
-        "rows_per_second": round(len(train) / seconds, 1),
-        "device": "cpu",
-        "precision": "float64",
-        "parameters": sum(fit.leaves for fit in chosen.values()),
-        "train_rows": len(train),
-        "valid_rows": len(valid),
-        "seed": seed,
-    }
-    return models, history
-
-
-def predict_with_lightgbm(models: Boosters, examples: Examples) -> np.ndarray:
-    """Predictions of every step, float32 [N, T].
-
-    Raises:
-        InputError: the models are damaged, or were trained on other fields or steps than the examples have.
-    """
-    check_fits(models, examples)
-    description = Description.from_metadata(models)
-    boosters = [_booster(models, step) for step in description.steps]
-    numeric = json.loads(models.metadata["numeric"])
-    if set(numeric) != set(examples.values):
-        raise InputError(
-            f"the model 'lightgbm' was trained on values of {numeric} but the examples have those of "
-            f"{list(examples.values)}; run preparation and modelling again"
+        Raises:
+            InputError: a step has a single class in train or validation, or values of numeric features are missing.
+        """
+        check_values(train, features, model=self.name)
+        for name, examples in (("train", train), ("validation", valid)):
+            check_ids(examples, features)
+            _check_classes(name, examples, model=self.name)
+        start = perf_counter()
+        has_categories = set(train.single_fields) != set(train.numeric)
+        encodings = self.options.encodings if has_categories else self.options.encodings[:1]
+        boosted = [
+            fit
+            for encoding in encodings
+            for fit in _boost_steps(train, valid, self.training, encoding=encoding, options=self.options, seed=seed)
+        ]
+        by_step = {step: [fit for fit in boosted if fit.step == step] for step in train.steps}
+        chosen = {step: max(fits, key=lambda fit: fit.valid_auc) for step, fits in by_step.items()}
+        seconds = perf_counter() - start
+        history = History(
+            chosen={
+                step: {
+                    "encoding": fit.encoding,
+                    "rounds": fit.rounds,
+                    "valid_auc": {tried.encoding: tried.valid_auc for tried in by_step[step]},
+                }
+                for step, fit in chosen.items()
+            },
+            best_epoch=float(np.mean([fit.rounds for fit in chosen.values()])),
+            seconds=round(seconds, 3),
+            rows_per_second=round(len(train) / seconds, 1),
+            precision="float64",
+            parameters=sum(fit.leaves for fit in chosen.values()),
+            train_rows=len(train),
+            valid_rows=len(valid),
         )
-    result = np.empty((len(examples), len(boosters)), np.float32)
-    options = LightGBMOptions.model_validate(description.options)
-    list_values = options.list_values
-    threads = options.threads or cores()
-    for start in range(0, len(examples), ROWS_AT_ONCE):
-        x = _matrix(examples, slice(start, start + ROWS_AT_ONCE), list_values=list_values)
-        for t, booster in enumerate(boosters):
-            result[start : start + len(x), t] = booster.predict(x, num_threads=threads)
-    return result
+        texts = {step: fit.text for step, fit in chosen.items()}
+        return LightGBMModel(self.spec(train, features), history, texts)
+
+    @classmethod
+    def load(cls, folder: Path, spec: ModelSpec, history: History) -> Trained:
+        """Read the model."""
+        texts = {step: (folder / _file_name(step)).read_text() for step in spec.steps}
+        for step, text in texts.items():
+            _booster(text, step, model=spec.model)
+        return LightGBMModel(spec, history, texts)
+
+
+class LightGBMModel(Trained):
+    """Trees of every step, as LightGBM's own text, which any LightGBM reads.
+
+    Attributes:
+        texts: step -> trees.
+    """
+
+    def __init__(self, spec: ModelSpec, history: History, texts: Mapping[str, str]) -> None:
+        super().__init__(spec, history)
+        self.texts = texts
+        self._options = LightGBMOptions.model_validate(spec.options)
+
+    def _predict(self, examples: Examples) -> np.ndarray:
+        check_values(examples, self.spec.features, model=self.spec.model)
+        boosters = [_booster(self.texts[step], step, model=self.spec.model) for step in self.spec.steps]
+        result = np.empty((len(examples), len(boosters)), np.float32)
+        threads = self._options.threads or cores()
+        for start in range(0, len(examples), ROWS_AT_ONCE):
+            rows = slice(start, start + ROWS_AT_ONCE)
+            x = _matrix(examples, rows, list_values=self._options.list_values)
+            for t, booster in enumerate(boosters):
+                result[rows, t] = booster.predict(x, num_threads=threads)
+        return result
+
+    def _save(self, folder: Path) -> None:
+        for step, text in self.texts.items():
+            (folder / _file_name(step)).write_text(text)
+
+
+def check_values(examples: Examples, features: Sequence[FeatureSpec], *, model: str) -> None:
+    """Make sure that the values of all numeric features stand beside their bins.
+
+    Raises:
+        InputError: they do not.
+    """
+    wanted = tuple(feature.name for feature in features if feature.kind == "numeric")
+    if wanted != examples.numeric:
+        raise InputError(
+            f"'{model}' reads the values of {list(wanted)} instead of their bins, but the examples have those of "
+            f"{list(examples.numeric)}; run preparation and modelling again"
+        )
 
 
 class _Fit(NamedTuple):
@@ -156,13 +173,13 @@ class _Fit(NamedTuple):
 
 
 def _boost_steps(
-    train: Examples, valid: Examples, *, encoding: Encoding, options: LightGBMOptions, seed: int
+    train: Examples, valid: Examples, training: Training, *, encoding: Encoding, options: LightGBMOptions, seed: int
 ) -> Iterator[_Fit]:
     """One model a step; the histogram bins are the same for all steps, so they are found once."""
     import lightgbm as lgb
 
     single = train.single_fields
-    categorical = [name for name in single if name not in train.values] if encoding == "native" else []
+    categorical = [name for name in single if name not in train.numeric] if encoding == "native" else []
     parameters = _parameters(options, seed=seed)
     columns = [*single, *(f"{name} {column}" for name in train.lists for column in list_columns(options.list_values))]
     names = _plain_names(columns)
@@ -175,8 +192,8 @@ def _boost_steps(
     x_valid = _matrix(valid, slice(None), list_values=options.list_values)
     checked = lgb.Dataset(x_valid, reference=data, free_raw_data=False)
     for t, step in enumerate(train.steps):
-        data.set_label(train.labels[:, t])
-        checked.set_label(valid.labels[:, t])
+        data.set_label(train.labels[:, t]).set_weight(step_weights(train, step, training))
+        checked.set_label(valid.labels[:, t]).set_weight(valid.row_weights)
         booster = lgb.train(
             parameters,
             data,
@@ -187,7 +204,7 @@ def _boost_steps(
         text = booster.model_to_string(num_iteration=booster.best_iteration)
         kept = lgb.Booster(model_str=text)
         margin = kept.predict(x_valid, raw_score=True, num_threads=parameters["num_threads"])
-        score = auc(valid.labels[:, t], np.asarray(margin))
+        score = auc(valid.labels[:, t], np.asarray(margin), valid.row_weights)
         assert score is not None  # both classes were there
         rounds = booster.best_iteration
         logger.info("lightgbm, %s, %s categories: validation AUC %.4f after %d rounds", step, encoding, score, rounds)
@@ -218,8 +235,7 @@ def _matrix(examples: Examples, rows: slice, *, list_values: int) -> np.ndarray:
     places = np.arange(len(examples))[rows]
     x = np.empty((len(places), single + len(examples.lists) * columns), np.float32)
     x[:, :single] = examples.ids[rows]
-    for name, values in examples.values.items():
-        x[:, examples.single_fields.index(name)] = values[rows]
+    x[:, [examples.single_fields.index(name) for name in examples.numeric]] = examples.values[rows]
     for field, lists in enumerate(examples.lists.values()):
         at = slice(single + field * columns, single + (field + 1) * columns)
         for start in range(0, len(places), ROWS_AT_ONCE):
@@ -252,20 +268,22 @@ def _leaves(text: str) -> int:
     return sum(int(line.removeprefix("num_leaves=")) for line in text.splitlines() if line.startswith("num_leaves="))
 
 
-def _booster(models: Boosters, step: str) -> "lgb.Booster":
+def _booster(text: str, step: str, *, model: str) -> "lgb.Booster":
     import lightgbm as lgb
 
-    if step not in models.texts:
-        raise InputError(f"the model 'lightgbm' has no trees for '{step}'; train the model again")
     try:
-        return lgb.Booster(model_str=models.texts[step])
+        return lgb.Booster(model_str=text)
     except lgb.basic.LightGBMError as error:
-        raise InputError(f"the trees of '{step}' are damaged ({error}); train the model 'lightgbm' again") from error
+        raise InputError(f"the trees of '{step}' are damaged ({error}); train the model '{model}' again") from error
 
 
-def _check_classes(split: str, examples: Examples) -> None:
+def _file_name(step: str) -> str:
+    return f"{quote(step, safe=' ')}.txt"
+
+
+def _check_classes(split: str, examples: Examples, *, model: str) -> None:
     for step in examples.steps_of_one_class():
         raise InputError(
-            f"'{step}' has a single class among the {len(examples)} {split} rows, so 'lightgbm' cannot be trained for "
-            f"it; give split more rows, take the step out of funnel.steps, or 'lightgbm' out of MODELS in settings.py"
+            f"'{step}' has a single class among the {len(examples)} {split} rows, so '{model}' cannot be trained for "
+            f"it; give split more rows, take the step out of funnel.steps, or '{model}' out of runs"
         )

@@ -1,4 +1,4 @@
-"""Labels from event times: a step counts if the step before it counts and it happened inside its window."""
+"""Attribution: labels from event times. A step counts if the one before counts and it happened inside its window."""
 
 import ibis
 import ibis.expr.types as ir
@@ -28,8 +28,8 @@ def attribute_conversions(table: ir.Table, funnel: Funnel) -> ir.Table:
     """Add a 0/1 column for each step, made from ``{step}_time`` and the windows.
 
     A step that comes later than its window after the step before does not count, and neither does any after it. Steps
-    whose step before is missing, or that are earlier than it, are left at 1: they are not late but illegal, and label
-    consistency counts and treats them.
+    whose step before is missing, or that are earlier than it, are left at 1: they are not late but inconsistent, which
+    ``consistency`` counts and treats.
     """
     labels: dict[str, ir.Value] = {}
     late: ir.Value = ibis.literal(False)

@@ -1,17 +1,20 @@
-"""Label consistency: y_1 >= y_2 >= ... >= y_T (paper, section 4.1) and times that do not go backwards."""
+"""Finds and treats inconsistent labels: a step without the step before it, or event times that go backwards.
+
+Labels of a row are consistent where y_1 >= y_2 >= ... >= y_T (paper, section 4.1) and no step is earlier than the one
+before it.
+"""
 
 from collections import Counter
-from typing import Any, Literal
 
 import ibis
 import ibis.expr.types as ir
 
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.funnel import IMPRESSION_TIME, Funnel, time_column
+from aitm_kedro.tables.parameters import LabelPolicy
+from aitm_kedro.tables.reports import LabelReport, step_counts
 
 REASON = "reason"
-
-Policy = Literal["drop", "truncate", "promote", "fail"]
 
 
 def pattern(table: ir.Table, funnel: Funnel) -> ir.StringValue:
@@ -23,7 +26,10 @@ def pattern(table: ir.Table, funnel: Funnel) -> ir.StringValue:
 
 
 def reason(table: ir.Table, funnel: Funnel) -> ir.StringValue:
-    """Why a row is illegal: its labels ('1010'), or the first step that is earlier than the one before; else null."""
+    """Why the labels of a row are inconsistent; null where they are consistent.
+
+    The reason is the labels themselves ('1010'), or else the first step that is earlier than the one before it.
+    """
     increases, goes_back = _increases(table, funnel), _goes_back(table, funnel)
     names = ("impression", *funnel.steps)
     branches = [(goes_back[step], f"{step} earlier than {names[place]}") for place, step in enumerate(funnel.steps)]
@@ -34,8 +40,8 @@ def reason(table: ir.Table, funnel: Funnel) -> ir.StringValue:
     )
 
 
-def repair(table: ir.Table, funnel: Funnel, policy: Policy) -> ir.Table:
-    """Make the labels of every row legal, if the policy says how; the others leave them as they are.
+def repair(table: ir.Table, funnel: Funnel, policy: LabelPolicy) -> ir.Table:
+    """Make the labels of every row consistent, if the policy says how; the other policies leave them as they are.
 
     ``truncate``: the first step that breaks the order and every later one become 0. ``promote``: every step before one
     that happened becomes 1; times that go backwards change nothing then.
@@ -54,63 +60,76 @@ def repair(table: ir.Table, funnel: Funnel, policy: Policy) -> ir.Table:
     return table.mutate(**labels)
 
 
-def make_legal(table: ir.Table, funnel: Funnel, policy: Policy) -> ir.Table:
-    """The table under the policy: without its illegal rows, or with them repaired."""
-    if policy in ("drop", "fail"):
-        return table.filter(reason(table, funnel).isnull())
-    return repair(table, funnel, policy)
+def make_consistent(table: ir.Table, funnel: Funnel, policy: LabelPolicy) -> ir.Table:
+    """The table under the policy: without its rows with inconsistent labels, or with them repaired."""
+    if _repairs(policy):
+        return repair(table, funnel, policy)
+    return table.filter(reason(table, funnel).isnull())
 
 
-def illegal_rows(table: ir.Table, funnel: Funnel) -> ir.Table:
-    """The illegal rows as they came in, with the reason."""
+def inconsistent_rows(table: ir.Table, funnel: Funnel) -> ir.Table:
+    """The rows with inconsistent labels as they came in, with the reason."""
     return table.mutate(**{REASON: reason(table, funnel)}).filter(lambda t: t[REASON].notnull())
 
 
-def label_report(table: ir.Table, funnel: Funnel, policy: Policy) -> dict[str, Any]:
-    """Count every pattern and reason in one scan: rows_in = rows_out + rows_aside.
+def label_report(table: ir.Table, funnel: Funnel, policy: LabelPolicy) -> LabelReport:
+    """Count every pattern of labels and every reason, in one scan.
 
     Raises:
-        InputError: the policy is 'fail' and a row is illegal, or no row is left.
+        InputError: the policy is 'fail' and a row has inconsistent labels, or no row is left.
     """
     marked = table.mutate(_before=pattern(table, funnel), **{REASON: reason(table, funnel)})
     repaired = repair(marked, funnel, policy)
     patterns = repaired.group_by(["_before", REASON, pattern(repaired, funnel).name("_after")])
     rows = patterns.agg(_rows=lambda t: t.count()).to_pandas()
-    legal, illegal, positives = Counter[str](), Counter[str](), Counter[str]()
-    for before, why, result, count in rows.itertuples(index=False):
-        is_legal = not isinstance(why, str)
-        (legal if is_legal else illegal)[before if is_legal else why] += int(count)
-        if is_legal or policy in ("truncate", "promote"):
-            positives.update(
-                {step: int(count) for step, label in zip(funnel.steps, result, strict=True) if label == "1"}
-            )
-    return _report(funnel, policy, legal=legal, illegal=illegal, positives=positives)
+    consistent, inconsistent, positives = Counter[str](), Counter[str](), Counter[str]()
+    for before, why, after, count in rows.itertuples(index=False):
+        is_consistent = not isinstance(why, str)
+        (consistent if is_consistent else inconsistent)[before if is_consistent else why] += int(count)
+        if is_consistent or _repairs(policy):
+            happened = [step for step, label in zip(funnel.steps, after, strict=True) if label == "1"]
+            positives.update(dict.fromkeys(happened, int(count)))
+    _check_policy(funnel, policy, inconsistent, rows=consistent.total() + inconsistent.total())
+    return _report(funnel, policy, consistent=consistent, inconsistent=inconsistent, positives=positives)
+
+
+def _repairs(policy: LabelPolicy) -> bool:
+    """Whether the policy keeps rows with inconsistent labels, and repairs them."""
+    return policy in ("truncate", "promote")
+
+
+def _check_policy(funnel: Funnel, policy: LabelPolicy, inconsistent: Counter[str], *, rows: int) -> None:
+    broken = inconsistent.total()
+    counts = ", ".join(f"{why}: {count}" for why, count in inconsistent.most_common())
+    if policy == "fail" and broken:
+        raise InputError(
+            f"{broken} of {rows} impressions break the order of the steps {list(funnel.steps)} ({counts}); "
+            "mend them, or set labels.policy to drop, truncate or promote"
+        )
+    if (rows if _repairs(policy) else rows - broken) == 0:
+        raise InputError(f"no impression is left after label consistency ({counts}); check the order of funnel.steps")
 
 
 def _report(
-    funnel: Funnel, policy: Policy, *, legal: Counter[str], illegal: Counter[str], positives: Counter[str]
-) -> dict[str, Any]:
-    broken, rows_in = illegal.total(), legal.total() + illegal.total()
-    counts = ", ".join(f"{why}: {count}" for why, count in illegal.most_common())
-    if policy == "fail" and broken:
-        raise InputError(
-            f"{broken} of {rows_in} impressions break the order of the steps {list(funnel.steps)} ({counts}); "
-            "mend them, or set labels.policy to drop, truncate or promote"
-        )
-    repaired = policy in ("truncate", "promote")
-    rows_out = rows_in if repaired else rows_in - broken
-    if rows_out == 0:
-        raise InputError(f"no impression is left after label consistency ({counts}); check the order of funnel.steps")
-    return {
-        "policy": policy,
-        "rows_in": rows_in,
-        "rows_out": rows_out,
-        "rows_aside": rows_in - rows_out,
-        "rows_repaired": broken if repaired else 0,
-        "legal": dict(sorted(legal.items())),
-        "illegal": dict(illegal.most_common()),
-        "steps": {step: {"positives": positives[step], "rate": positives[step] / rows_out} for step in funnel.steps},
-    }
+    funnel: Funnel,
+    policy: LabelPolicy,
+    *,
+    consistent: Counter[str],
+    inconsistent: Counter[str],
+    positives: Counter[str],
+) -> LabelReport:
+    broken, rows_in = inconsistent.total(), consistent.total() + inconsistent.total()
+    aside = 0 if _repairs(policy) else broken
+    return LabelReport(
+        policy=policy,
+        rows_in=rows_in,
+        rows_out=rows_in - aside,
+        rows_aside=aside,
+        rows_repaired=broken - aside,
+        legal=dict(sorted(consistent.items())),
+        illegal=dict(inconsistent.most_common()),
+        steps=step_counts({step: positives[step] for step in funnel.steps}, rows=rows_in - aside),
+    )
 
 
 def _increases(table: ir.Table, funnel: Funnel) -> dict[str, ir.Value]:

@@ -1,4 +1,4 @@
-"""One row an impression: repeated rows are left out, contradictions are errors."""
+"""Deduplication: one row for each impression_id; repeated rows are left out, contradicting outcomes are errors."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

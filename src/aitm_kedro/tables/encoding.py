@@ -1,6 +1,6 @@
-"""Integer ids for features: the same for training and serving."""
+"""Encoding: features become integer ids by the vocabulary, in the same way for training, test and new rows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import ibis
 import ibis.expr.datatypes as dt
@@ -9,10 +9,19 @@ import pandas as pd
 
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.features import Features
-from aitm_kedro.core.funnel import IMPRESSION_ID, IMPRESSION_TIME, SEGMENT, Funnel, value_column, weights_column
+from aitm_kedro.core.funnel import (
+    IMPRESSION_ID,
+    IMPRESSION_TIME,
+    ROW_WEIGHT,
+    SEGMENT,
+    Funnel,
+    value_column,
+    weights_column,
+)
+from aitm_kedro.core.ragged import LARGEST_WEIGHT as LARGEST
 from aitm_kedro.tables.sampling import segment_of
 from aitm_kedro.tables.values import as_category, as_number
-from aitm_kedro.tables.vocabulary import as_table
+from aitm_kedro.tables.vocabulary import as_table, read_kinds_and_edges
 
 
 def encode_examples(
@@ -21,83 +30,118 @@ def encode_examples(
     """Encoded impressions in a fixed order: by time and id, or by id alone.
 
     Returns:
-        impression_id, ``_segment`` if the funnel has one, an int8 label for each step, an int32 id (a list of them for
-        a list feature) for each feature of the vocabulary, for each numeric one its float32 value, which trees split
-        better than bins, and for each list with weights these as float32, as many as ids.
+        impression_id, ``_segment`` and ``_row_weight`` (float32) if the funnel names columns for them, an int8 label
+        for each step, and then what ``encode_rows`` gives.
 
     Raises:
-        InputError: a feature of the vocabulary is not in the table.
+        InputError: the table has not a column that the funnel, the features or the vocabulary name.
     """
-    segment = {SEGMENT: segment_of(table, funnel)} if funnel.segment else {}
     order = [name for name in (IMPRESSION_TIME, IMPRESSION_ID) if name in table.columns]
-    labels = {step: table[step].cast("int8") for step in funnel.steps}
-    beside = _beside(table, features)
+    known = {IMPRESSION_ID: table[IMPRESSION_ID], **_segments(table, funnel), **_row_weights(table, funnel)}
     # Under names of their own, for any of these columns may be a feature as well.
-    context = {f"_context_{name}": column for name, column in (segment | beside).items()}
+    context = {f"_context_{name}": column for name, column in known.items()}
     context |= {f"_context_{name}": table[name] for name in order}
-    encoded = encode_features(table.mutate(**context), vocabulary, names=features.names, carry=[*context, *labels])
-    fields = [name for name in encoded.columns if name not in context and name not in labels]
-    kept = [name for field in fields for name in (value_column(field), weights_column(field)) if name in beside]
+    labels = {step: table[step].cast("int8") for step in funnel.steps}
+    carry = [*context, *labels]
+    encoded = encode_rows(table.mutate(**context, **labels), vocabulary, features=features, carry=carry)
     return encoded.order_by([f"_context_{name}" for name in order]).select(
-        **{name: encoded[f"_context_{name}"] for name in (IMPRESSION_ID, *segment)},
-        **{step: encoded[step].cast("int8") for step in labels},
-        **{name: encoded[name] for name in fields},
-        **{name: encoded[f"_context_{name}"] for name in kept},
+        **{name: encoded[f"_context_{name}"] for name in known},
+        **{name: encoded[name] for name in encoded.columns if name not in context},
     )
 
 
-def _beside(table: ir.Table, features: Features) -> dict[str, ir.Value]:
-    """What stands beside the ids: values of numbers, weights of lists. Features that are missing are named later."""
-    missing = [name for name in features.weights if name not in table.columns]
+def _segments(table: ir.Table, funnel: Funnel) -> dict[str, ir.Value]:
+    return {SEGMENT: segment_of(table, funnel)} if funnel.segment else {}
+
+
+def _row_weights(table: ir.Table, funnel: Funnel) -> dict[str, ir.Value]:
+    if funnel.row_weight is None:
+        return {}
+    if funnel.row_weight not in table.columns:
+        raise InputError(
+            f"funnel.row_weight names '{funnel.row_weight}', but the impressions have no such column; "
+            "run ingestion again, which keeps it"
+        )
+    return {ROW_WEIGHT: as_number(table[funnel.row_weight]).cast("float32")}
+
+
+def encode_rows(
+    table: ir.Table, vocabulary: ir.Table | pd.DataFrame, *, features: Features, carry: Sequence[str] = ()
+) -> ir.Table:
+    """Features as models take them, row for row, in no particular order of rows.
+
+    Args:
+        table: features as they come, as training has seen them or as a service sends them; no labels are needed.
+        vocabulary: what ``learn_vocabulary`` returned, or its table.
+        features: the columns; those that the vocabulary has not (constant in train) may be missing.
+        carry: columns of the table to hand on as they are, under names that no feature has.
+
+    Returns:
+        ``carry``, then the fields: an int32 id for each feature of the vocabulary, in the order of ``features``, or a
+        list of ids for a list (the one id 0 if it is empty or null). Then, beside the ids, the float32 value of each
+        numeric feature, which trees split better than bins, and the float32 weights of each list that has some.
+
+    Raises:
+        InputError: a feature of the vocabulary, or the weights of one, are not in the table.
+    """
+    words = as_table(vocabulary)
+    kinds, edges = read_kinds_and_edges(words)
+    fields = [name for name in features.names if name in kinds]
+    _check_columns(table, features, fields)
+    beside = _beside(table, features, kinds)
+    keys = {name: _key(table[name], kinds[name]) for name in fields}
+    found = _look_up(table.select(*carry, **keys, **beside), table, words, {name: kinds[name] for name in fields})
+    ids = {
+        "numeric": lambda name: bin_of(found[name], edges[name]),
+        "categorical": lambda name: found[f"_id_{name}"].fill_null(0).cast("int32"),
+        "list": lambda name: found[f"_id_{name}"].fill_null(ibis.array([0]).cast("array<int32>")),
+    }
+    return found.select(*carry, **{name: ids[kinds[name]](name) for name in fields}, **{n: found[n] for n in beside})
+
+
+def _check_columns(table: ir.Table, features: Features, fields: Sequence[str]) -> None:
+    missing = [name for name in fields if name not in table.columns]
+    if missing:
+        raise InputError(f"the vocabulary has features that the table has not: {', '.join(missing)}")
+    weights = [feature.weights for feature in features.lists if feature.name in fields and feature.weights]
+    missing = [name for name in weights if name not in table.columns]
     if missing:
         raise InputError(f"features.lists names weights that the table has not: {', '.join(missing)}")
-    values = {
-        value_column(name): as_number(table[name]).cast("float32") for name in features.numeric if name in table.columns
-    }
+
+
+def _beside(table: ir.Table, features: Features, kinds: Mapping[str, str]) -> dict[str, ir.Value]:
+    """What stands beside the ids: values of numbers, weights of lists."""
+    values = {value_column(name): _as_float32(table[name]) for name in features.numeric if name in kinds}
     weights = {
-        weights_column(feature.name): (table[feature.weights].length() > 0)
-        .fill_null(False)
-        .ifelse(table[feature.weights].cast("array<float32>"), ibis.array([1.0]).cast("array<float32>"))
+        weights_column(feature.name): _weights_of(table[feature.weights])
         for feature in features.lists
-        if feature.weights is not None
+        if feature.weights is not None and feature.name in kinds
     }
     return values | weights
 
 
-def encode_features(
-    table: ir.Table, vocabulary: ir.Table | pd.DataFrame, *, names: Sequence[str], carry: Sequence[str] = ()
-) -> ir.Table:
-    """Replace features by their int32 ids, row for row.
+def _as_float32(column: ir.Column) -> ir.FloatingColumn:
+    """The column as float32; what is too large for one, on which a cast would fail, becomes the largest."""
+    number = as_number(column)
+    bounded = ibis.cases((number > LARGEST, LARGEST), (number < -LARGEST, -LARGEST), else_=number)
+    return bounded.cast("float32")
 
-    Args:
-        table: features as they come.
-        vocabulary: what ``learn_vocabulary`` returned, or its table.
-        names: the features, in the order wanted; those that the vocabulary has not are left out.
-        carry: columns to hand on as they are.
 
-    Returns:
-        ``carry`` and then the encoded features; a row without any value in a list has the one id 0.
-    """
-    words = as_table(vocabulary) if isinstance(vocabulary, pd.DataFrame) else vocabulary
-    kinds, edges = _read_small_parts(words)
-    fields = [name for name in names if name in kinds]
-    missing = [name for name in fields if name not in table.columns]
-    if missing:
-        raise InputError(f"the vocabulary has features that the table has not: {', '.join(missing)}")
-    joined = table.select(*carry, **{name: _key(table[name], kinds[name]) for name in fields})
-    for name in fields:
-        if kinds[name] == "numeric":
+def _weights_of(column: ir.ArrayColumn) -> ir.ArrayColumn:
+    """Weights of a list; a list without any value has the one id 0, of weight 1."""
+    is_filled = (column.length() > 0).fill_null(False)
+    return is_filled.ifelse(column.cast("array<float32>"), ibis.array([1.0]).cast("array<float32>"))
+
+
+def _look_up(keys: ir.Table, table: ir.Table, words: ir.Table, kinds: Mapping[str, str]) -> ir.Table:
+    """Join the ids of categorical features and lists to their keys, as ``_id_<name>``; null for what is not known."""
+    for name, kind in kinds.items():
+        if kind == "numeric":
             continue
-        lists = kinds[name] == "list"
-        coded = _encode_lists(table, words, name) if lists else _words_of(words, name, joined[name].type())
+        coded = _encode_lists(table, words, name) if kind == "list" else _words_of(words, name, keys[name].type())
         coded = coded.select(**{f"_key_{name}": coded["key"], f"_id_{name}": coded["id"]})
-        joined = joined.left_join(coded, joined[name] == coded[f"_key_{name}"])
-    ids = {
-        "numeric": lambda name: bin_of(joined[name], edges[name]),
-        "categorical": lambda name: joined[f"_id_{name}"].fill_null(0).cast("int32"),
-        "list": lambda name: joined[f"_id_{name}"].fill_null(ibis.array([0]).cast("array<int32>")),
-    }
-    return joined.select(*carry, **{name: ids[kinds[name]](name) for name in fields})
+        keys = keys.left_join(coded, keys[name] == coded[f"_key_{name}"])
+    return keys
 
 
 def _key(column: ir.Column, kind: str) -> ir.Column:
@@ -149,27 +193,19 @@ def _encode_lists(table: ir.Table, words: ir.Table, name: str) -> ir.Table:
     return coded.select("key", id=coded["ids"].sort().map(lambda one: one["id"]))
 
 
-def bin_of(value: ir.FloatingColumn, lower: Sequence[float]) -> ir.IntegerValue:
-    """Id of the bin of each value: 0 for null, k where lower[k-1] <= value < lower[k].
+def bin_of(value: ir.FloatingColumn, edges: Sequence[float]) -> ir.IntegerValue:
+    """Id of the bin of each value: 0 for null, else 1 and one more for each edge that is not above the value.
 
     Args:
         value: numbers, no NaN.
-        lower: rising lower edges of the bins; the first is taken as minus infinity.
+        edges: where a new bin begins, rising.
     """
 
     def search(low: int, high: int) -> ir.IntegerValue:
-        """Halve bins low..high (from 1, both included): five comparisons a row for 32 bins."""
+        """Find the id among low .. high by halving them: five comparisons a row for 32 bins."""
         if low == high:
             return ibis.literal(low, "int32")
-        middle = (low + high + 1) // 2
-        return (value < ibis.literal(float(lower[middle - 1]))).ifelse(search(low, middle - 1), search(middle, high))
+        middle = (low + high + 1) // 2  # the bin that begins at edges[middle - 2]
+        return (value < ibis.literal(float(edges[middle - 2]))).ifelse(search(low, middle - 1), search(middle, high))
 
-    return value.isnull().ifelse(ibis.literal(0, "int32"), search(1, len(lower)))
-
-
-def _read_small_parts(words: ir.Table) -> tuple[dict[str, str], dict[str, list[float]]]:
-    """Kind of each feature, and the lower edges of the numeric ones."""
-    small = words.filter((words["id"] == 0) | (words["kind"] == "numeric")).order_by(["feature", "id"]).to_pandas()
-    kinds = dict(zip(small["feature"], small["kind"], strict=True))
-    bins = small[small["id"] > 0]
-    return kinds, {str(name): part["lower"].tolist() for name, part in bins.groupby("feature")}
+    return value.isnull().ifelse(ibis.literal(0, "int32"), search(1, len(edges) + 1))

@@ -1,4 +1,4 @@
-"""Choosing rows by hash, the same rows on every engine, run and number of threads."""
+"""Chooses rows by hash instead of at random: the same rows on every engine, run and number of threads."""
 
 import ibis
 import ibis.expr.types as ir

@@ -1,7 +1,7 @@
-"""Whether a published data set holds what it must."""
+"""Compares a published data set with its known counts: are these the original files?"""
 
 import logging
-from typing import Any
+from collections.abc import Sequence
 
 import ibis.expr.types as ir
 
@@ -11,6 +11,7 @@ from aitm_kedro.core.funnel import Funnel
 from aitm_kedro.core.published import Published
 from aitm_kedro.tables.consistency import reason
 from aitm_kedro.tables.parameters import Split, VocabularyOptions
+from aitm_kedro.tables.reports import CountCheck, CountsReport
 from aitm_kedro.tables.vocabulary import count_ids
 
 logger = logging.getLogger(__name__)
@@ -20,20 +21,17 @@ RELEASED = VocabularyOptions(preset="released")
 
 def compare_counts(
     impressions: ir.Table, *, funnel: Funnel, features: Features, split: Split, published: Published
-) -> dict[str, Any]:
-    """Compare rows, illegal rows, positives and vocabulary sizes with those that are known.
+) -> CountsReport:
+    """Compare rows, rows with inconsistent labels, positives and vocabulary sizes with those that are known.
 
     Vocabulary sizes are those of the released code's rule, whatever the run's own, and are looked at only if another
     count matches: of other data they would say nothing, and they take longest.
-
-    Returns:
-        source; verdict, a sentence; checks, each with what, expected, found and matches.
 
     Raises:
         InputError: counts are known by split, but the source does not say which row is of which.
     """
     if published.source is None:
-        return {"source": None, "verdict": "no counts are known for this source", "checks": []}
+        return CountsReport(verdict="no counts are known for this source")
     if split.column is None or split.column not in impressions.columns:
         raise InputError(
             f"published has counts of the splits {list(published.splits)}, but split.column is {split.column!r}; name "
@@ -43,15 +41,15 @@ def compare_counts(
     if _is_source(checks):
         train = impressions.filter(impressions[split.column].cast("string") == "train")
         checks += _compare_vocabulary(train.filter(reason(train, funnel).isnull()), features, published)
-    return {"source": published.source, "verdict": _verdict(published.source, checks), "checks": checks}
+    return CountsReport(source=published.source, verdict=_verdict(published.source, checks), checks=tuple(checks))
 
 
-def _compare_splits(impressions: ir.Table, funnel: Funnel, column: str, published: Published) -> list[dict[str, Any]]:
-    legal = reason(impressions, funnel).isnull()
+def _compare_splits(impressions: ir.Table, funnel: Funnel, column: str, published: Published) -> list[CountCheck]:
+    consistent = reason(impressions, funnel).isnull()
     counts = impressions.group_by(part=impressions[column].cast("string")).agg(
         rows=impressions.count(),
-        illegal=(~legal).sum(),
-        **{f"positives_{step}": impressions[step].sum(where=legal) for step in funnel.steps},
+        illegal=(~consistent).sum(),
+        **{f"positives_{step}": impressions[step].sum(where=consistent) for step in funnel.steps},
     )
     found = counts.to_pandas().set_index("part").fillna(0).astype("int64")
     checks = []
@@ -70,7 +68,7 @@ def _compare_splits(impressions: ir.Table, funnel: Funnel, column: str, publishe
     return checks
 
 
-def _compare_vocabulary(train: ir.Table, features: Features, published: Published) -> list[dict[str, Any]]:
+def _compare_vocabulary(train: ir.Table, features: Features, published: Published) -> list[CountCheck]:
     return [
         _check(
             f"ids of {name}",
@@ -81,26 +79,26 @@ def _compare_vocabulary(train: ir.Table, features: Features, published: Publishe
     ]
 
 
-def _check(what: str, expected: int | str, found: int | None, *, matches: bool | None = None) -> dict[str, Any]:
+def _check(what: str, expected: int | str, found: int | None, *, matches: bool | None = None) -> CountCheck:
     """One count; ``found`` is None where the run does not read it."""
     agrees = (found == expected if matches is None else matches) if found is not None else None
-    return {"what": what, "expected": expected, "found": found, "matches": agrees}
+    return CountCheck(what=what, expected=expected, found=found, matches=agrees)
 
 
-def _is_source(checks: list[dict[str, Any]]) -> bool:
-    """Whether any number of rows or of positives matches: that is no accident, as few illegal rows may be."""
-    return any(check["matches"] and not check["what"].startswith("illegal") for check in checks)
+def _is_source(checks: Sequence[CountCheck]) -> bool:
+    """Whether any number of rows or positives matches, which is no accident; few inconsistent rows may well match."""
+    return any(check.matches and not check.what.startswith("illegal") for check in checks)
 
 
-def _verdict(source: str, checks: list[dict[str, Any]]) -> str:
+def _verdict(source: str, checks: Sequence[CountCheck]) -> str:
     for check in checks:
-        said = {True: "as published", False: "not as published", None: "not read"}[check["matches"]]
-        logger.info("%s: %s, published %s: %s", check["what"], check["found"], check["expected"], said)
-    if all(check["matches"] is None for check in checks):
+        said = {True: "as published", False: "not as published", None: "not read"}[check.matches]
+        logger.info("%s: %s, published %s: %s", check.what, check.found, check.expected, said)
+    if all(check.matches is None for check in checks):
         return f"none of the known counts of {source} is read"
-    wrong = [check["what"] for check in checks if check["matches"] is False]
+    wrong = [check.what for check in checks if check.matches is False]
     if not wrong:
-        sentence = f"all {sum(bool(check['matches']) for check in checks)} counts are those of {source} as published"
+        sentence = f"all {sum(bool(check.matches) for check in checks)} counts are those of {source} as published"
         logger.info("%s", sentence)
         return sentence
     if not _is_source(checks):

@@ -1,4 +1,4 @@
-"""Which impressions are old enough for their outcome to be known."""
+"""Maturity: which impressions are old enough for their outcome to be known."""
 
 from datetime import datetime, timedelta
 

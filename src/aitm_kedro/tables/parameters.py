@@ -1,4 +1,4 @@
-"""Parameters of ingestion and preparation."""
+"""Parameter classes of ingestion and preparation: labels, split, downsampling, vocabulary."""
 
 from datetime import datetime
 from typing import Literal, Self
@@ -17,10 +17,13 @@ class Ingestion(Parameters):
     )
 
 
-class Labels(Parameters):
-    """What happens to impressions whose labels break y_1 >= ... >= y_T or whose event times go backwards."""
+LabelPolicy = Literal["drop", "truncate", "promote", "fail"]
 
-    policy: Literal["drop", "truncate", "promote", "fail"] = "drop"
+
+class Labels(Parameters):
+    """What happens to impressions with inconsistent labels: y_1 >= ... >= y_T broken, or event times that go back."""
+
+    policy: LabelPolicy = "drop"
 
 
 class Split(Parameters):

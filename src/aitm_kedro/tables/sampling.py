@@ -1,9 +1,10 @@
-"""Downsampling of the final step's negatives, stratified by segment (paper, section 5.1 and Figure 5c)."""
+"""Downsampling: fewer rows without the final step in train and validation, segment by segment.
+
+Paper, section 5.1 and Figure 5c. Rows are chosen by hash; every row in which the final step happened is kept.
+"""
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection, Mapping
 
 import ibis
 import ibis.expr.types as ir
@@ -14,6 +15,7 @@ from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.funnel import Funnel
 from aitm_kedro.tables.hashing import row_hash
 from aitm_kedro.tables.parameters import Sampling
+from aitm_kedro.tables.reports import BeforeAndAfter, Counts, CountsBySegment, KeepRates, SamplingReport, step_counts
 from aitm_kedro.tables.values import small_table
 
 logger = logging.getLogger(__name__)
@@ -21,23 +23,6 @@ logger = logging.getLogger(__name__)
 _KEEP_ALL = "g"  # behind every hexadecimal digit
 _KEEP_NONE = ""  # before all of them
 _BUCKET = 2  # leading digits of the hash; only one bucket in 16**_BUCKET is ever ordered
-
-
-@dataclass(frozen=True, kw_only=True)
-class KeepRates:
-    """Share of the final step's negatives that is kept.
-
-    Attributes:
-        overall: the rate that brings the whole train split to lambda; for segments without one of their own, too.
-        per_segment: rates of the segments' own, or None.
-    """
-
-    overall: float
-    per_segment: Mapping[str, float] | None
-
-    def of(self, segment: str) -> float:
-        """The rate of a segment."""
-        return self.overall if self.per_segment is None else self.per_segment.get(segment, self.overall)
 
 
 def segment_of(table: ir.Table, funnel: Funnel) -> ir.StringValue:
@@ -164,7 +149,7 @@ def _last_hashes(narrow: ir.Table, keep: Mapping[str, int]) -> dict[str, str]:
 
 def sampling_report(
     counts: Mapping[str, Mapping[str, pd.DataFrame]], *, rates: KeepRates, funnel: Funnel, sampling: Sampling
-) -> dict[str, Any]:
+) -> SamplingReport:
     """What the keep rates do to every step and segment.
 
     Args:
@@ -174,29 +159,34 @@ def sampling_report(
         sampling: the parameters.
     """
     segments = {str(name) for split in counts.values() for name in split["before"].index}
-    return {
-        "positive_share": sampling.positive_share,
-        "seed": sampling.seed,
-        "keep_rates": {
-            "overall": rates.overall,
-            "per_segment": None
-            if rates.per_segment is None
-            else {name: rates.of(name) for name in sorted(segments | set(rates.per_segment))},
-        },
-        **{
-            split: {when: _rates_of(frame, funnel) for when, frame in frames.items()}
-            for split, frames in counts.items()
-        },
+    splits = {
+        split: BeforeAndAfter(before=_by_segment(frames["before"], funnel), after=_by_segment(frames["after"], funnel))
+        for split, frames in counts.items()
     }
+    return SamplingReport(
+        positive_share=sampling.positive_share,
+        seed=sampling.seed,
+        keep_rates=_of_all_segments(rates, segments),
+        train=splits["train"],
+        valid=splits["valid"],
+    )
 
 
-def _rates_of(frame: pd.DataFrame, funnel: Funnel) -> dict[str, Any]:
-    def describe(row: pd.Series) -> dict[str, Any]:
-        rows = int(row["rows"])
-        return {
-            "rows": rows,
-            "steps": {step: {"positives": int(row[step]), "rate": int(row[step]) / rows} for step in funnel.steps},
-        }
+def _of_all_segments(rates: KeepRates, segments: Collection[str]) -> KeepRates:
+    """The same rates, with an entry for segments that occur in validation alone, too."""
+    if rates.per_segment is None:
+        return rates
+    names = sorted({*segments, *rates.per_segment})
+    return KeepRates(overall=rates.overall, per_segment={name: rates.of(name) for name in names})
 
-    segments = {} if funnel.segment is None else {str(name): describe(row) for name, row in frame.iterrows()}
-    return {**describe(frame.sum()), "segments": segments}
+
+def _by_segment(frame: pd.DataFrame, funnel: Funnel) -> CountsBySegment:
+    """Counts of ``count_by_segment``, and their sums."""
+    whole = _counts(frame.sum(), funnel)
+    segments = {} if funnel.segment is None else {str(name): _counts(row, funnel) for name, row in frame.iterrows()}
+    return CountsBySegment(rows=whole.rows, steps=whole.steps, segments=segments)
+
+
+def _counts(row: pd.Series, funnel: Funnel) -> Counts:
+    rows = int(row["rows"])
+    return Counts(rows=rows, steps=step_counts({step: int(row[step]) for step in funnel.steps}, rows=rows))

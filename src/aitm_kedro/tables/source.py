@@ -1,4 +1,4 @@
-"""From the raw table to typed columns under the names of the parameters; what cannot be read ends in a sentence."""
+"""Reads the raw table: selects, checks and types the columns that the parameters name; bad input ends in a sentence."""
 
 import difflib
 from collections.abc import Collection, Iterable, Sequence
@@ -24,8 +24,8 @@ class Source:
     """A raw table with typed columns.
 
     Attributes:
-        table: impression_id, impression_time if there is one, features, segment, split column, and the outcome and
-            oracle columns.
+        table: impression_id, impression_time if there is one, features, segment, row weight, split column, and the
+            outcome and oracle columns.
         labels_from: whether the outcomes are 0/1 columns or event times.
         outcomes: the label columns or the event times, in funnel order.
         oracle: the columns of the truth, in funnel order; empty if the source has none.
@@ -63,8 +63,8 @@ def read_source(raw: ir.Table, *, funnel: Funnel, features: Features, split: Spl
     _check_present(raw.columns, [IMPRESSION_ID], "it names each impression")
     if events:
         _check_present(raw.columns, [IMPRESSION_TIME], "labels made from event times need it")
-    _check_types(raw, labels)
-    facts = _check_values(raw, times=times, labels=labels)
+    _check_types(raw, labels, funnel)
+    facts = _check_values(raw, times=times, labels=labels, weight=funnel.row_weight)
     _check_weights(raw, features)
     columns = {
         IMPRESSION_ID: raw[IMPRESSION_ID].cast("string" if raw[IMPRESSION_ID].type().is_string() else "int64"),
@@ -179,11 +179,14 @@ def _find_oracle(columns: Collection[str], funnel: Funnel) -> tuple[str, ...]:
 
 
 def _find_plain(raw: ir.Table, funnel: Funnel, features: Features, split: Split) -> list[str]:
-    """Columns that go through as they are: features, segment, and the one that says train or test."""
+    """Columns that go through as they are: features, segment, row weight, and the one that says train or test."""
     names = [*features.names, *features.weights]
     if funnel.segment:
         _check_present(raw.columns, [funnel.segment], "funnel.segment names it")
         names.append(funnel.segment)
+    if funnel.row_weight:
+        _check_present(raw.columns, [funnel.row_weight], "funnel.row_weight names it")
+        names.append(funnel.row_weight)
     if split.by == "column" and split.column:
         _check_present(raw.columns, [split.column], "split.column names it")
         names.append(split.column)
@@ -208,7 +211,7 @@ def _check_present(columns: Iterable[str], names: Iterable[str], reason: str) ->
     )
 
 
-def _check_types(raw: ir.Table, labels: Sequence[str]) -> None:
+def _check_types(raw: ir.Table, labels: Sequence[str], funnel: Funnel) -> None:
     kind = raw[IMPRESSION_ID].type()
     if not (kind.is_integer() or kind.is_string()):
         raise InputError(f"column '{IMPRESSION_ID}' is {kind}; it must be an integer or text")
@@ -216,24 +219,45 @@ def _check_types(raw: ir.Table, labels: Sequence[str]) -> None:
         kind = raw[name].type()
         if not (kind.is_numeric() or kind.is_boolean() or kind.is_null()):
             raise InputError(f"label column '{name}' is {kind}; it must hold 0, 1 or null")
+    if funnel.row_weight:
+        _check_row_weight(raw, funnel.row_weight, funnel)
 
 
-def _check_values(raw: ir.Table, *, times: Sequence[str], labels: Sequence[str]) -> dict[str, Any]:
+def _check_row_weight(raw: ir.Table, name: str, funnel: Funnel) -> None:
+    taken = {IMPRESSION_ID, IMPRESSION_TIME, *map(time_column, funnel.steps), *map(oracle_column, funnel.steps)}
+    if name in taken:
+        raise InputError(
+            f"funnel.row_weight names '{name}', which is no weight but an id, a time or the truth; name another "
+            "column, or null"
+        )
+    kind = raw[name].type()
+    if not (kind.is_numeric() or kind.is_null()):
+        raise InputError(f"funnel.row_weight names '{name}', which is {kind}; it must hold numbers from 0 on")
+
+
+def _check_values(raw: ir.Table, *, times: Sequence[str], labels: Sequence[str], weight: str | None) -> dict[str, Any]:
     """Look at every value that must be of a form, in one aggregate; returns rows, first and last impression time."""
-    facts = _scan(raw, times=times, labels=labels)
+    needed = dict.fromkeys(times, "timestamps (such as 2024-03-31 23:59:59) or null")
+    needed |= dict.fromkeys(labels, "0, 1 or null")
+    needed |= {weight: f"numbers from 0 to {LARGEST_WEIGHT:g} (funnel.row_weight names it)"} if weight else {}
+    facts = _scan(raw, times=times, labels=labels, weight=weight)
     if facts["rows"] == 0:
         raise InputError("raw_impressions has no rows")
     if facts["null_ids"]:
         raise InputError(f"column '{IMPRESSION_ID}' is null in {facts['null_ids']} rows; give every impression an id")
-    for name in (*times, *labels):
+    for name, values in needed.items():
         if facts[f"wrong_{name}"]:
-            needed = "0, 1 or null" if name in labels else "timestamps (such as 2024-03-31 23:59:59) or null"
             raise InputError(
-                f"column '{name}' must hold {needed}, but {facts[f'wrong_{name}']} rows hold something else, "
+                f"column '{name}' must hold {values}, but {facts[f'wrong_{name}']} rows hold something else, "
                 f"for example {facts[f'example_{name}']}"
             )
     if facts.get("null_times"):
         raise InputError(f"column '{IMPRESSION_TIME}' is null in {facts['null_times']} rows; fill it or leave them out")
+    if facts.get("largest_weight") == 0:
+        raise InputError(
+            f"column '{weight}' (funnel.row_weight names it) is 0 in all {facts['rows']} rows, so that none would "
+            "count; correct it, or set funnel.row_weight to null"
+        )
     moments = {name: facts[name].to_pydatetime() if name in facts else None for name in ("first", "last")}
     return {"rows": int(facts["rows"]), **moments}
 
@@ -261,17 +285,22 @@ def _length(lists: ir.ArrayColumn) -> ir.IntegerValue:
     return ibis.greatest(lists.length().fill_null(0), 0)
 
 
-def _scan(raw: ir.Table, *, times: Sequence[str], labels: Sequence[str]) -> dict[str, Any]:
+def _scan(raw: ir.Table, *, times: Sequence[str], labels: Sequence[str], weight: str | None) -> dict[str, Any]:
+    """Count what is wrong, with an example each, and find the first and the last impression; one query."""
     wrong = {name: raw[name].notnull() & as_time(raw[name]).isnull() for name in times}
     wrong |= {name: ~as_number(raw[name]).isin([0.0, 1.0]) for name in labels}
     expressions: dict[str, ir.Value] = {"rows": raw.count(), "null_ids": raw[IMPRESSION_ID].isnull().sum()}
     if IMPRESSION_TIME in times:
         moment = as_time(raw[IMPRESSION_TIME])
         expressions |= {"first": moment.min(), "last": moment.max(), "null_times": raw[IMPRESSION_TIME].isnull().sum()}
+    if weight is not None:
+        number = as_number(raw[weight])
+        wrong[weight] = ~number.between(0, LARGEST_WEIGHT).fill_null(False)
+        expressions["largest_weight"] = number.max()
     for name, condition in wrong.items():
         is_wrong = condition.fill_null(False)
         expressions[f"wrong_{name}"] = is_wrong.sum()
-        expressions[f"example_{name}"] = as_category(raw[name]).max(where=is_wrong)
+        expressions[f"example_{name}"] = as_category(raw[name]).fill_null("null").max(where=is_wrong)
     return dict(raw.aggregate(**expressions).to_pandas().to_dict("records")[0])
 
 

@@ -1,4 +1,4 @@
-"""Train, validation and test: by order of time, by dates, or as the source says."""
+"""Splits impressions into train, validation and test: by order of time, by dates, or as the source says."""
 
 from datetime import datetime
 

@@ -1,4 +1,4 @@
-"""The paper's Table 1 for the data of a run."""
+"""Size and rates of the encoded splits: the paper's Table 1 for the data of a run."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""How a single value is read: as a category, a number or a moment. Training and serving share these."""
+"""Reads single values: as a category, a number or a moment, for training and for new rows alike."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -28,8 +28,9 @@ def as_category(column: ir.Column) -> ir.StringColumn:
     if not column.type().is_floating():
         return column.cast("string")
     known = without_nan(column.cast("float64"))
-    whole = (known == known.floor()) & (known.abs() < _WHOLE)
-    return whole.ifelse(known.try_cast("int64").cast("string"), known.cast("string"))
+    integer = known.try_cast("int64")  # null for what is too large, such as infinity
+    whole = (known == integer.cast("float64")) & (known.abs() < _WHOLE)
+    return whole.ifelse(integer.cast("string"), known.cast("string"))
 
 
 def as_number(column: ir.Column) -> ir.FloatingColumn:

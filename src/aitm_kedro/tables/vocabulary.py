@@ -1,4 +1,4 @@
-"""The frequency filter and the quantile bins: which ids each feature has, learnt from train alone."""
+"""The vocabulary: which ids each feature has, by a frequency filter and quantile bins, learnt from train alone."""
 
 import logging
 from collections.abc import Mapping
@@ -154,6 +154,18 @@ def _frame(name: str, kind: str, **columns: object) -> pd.DataFrame:
     return frame.astype({"value": object, "lower": float, "upper": float, "count": "int64"})[list(SCHEMA)]
 
 
-def as_table(vocabulary: pd.DataFrame) -> ir.Table:
-    """The vocabulary as a table that the catalog can save."""
-    return small_table(vocabulary, SCHEMA)
+def as_table(vocabulary: ir.Table | pd.DataFrame) -> ir.Table:
+    """The vocabulary as a table that the catalog can save; one that is a table already stays as it is."""
+    return small_table(vocabulary, SCHEMA) if isinstance(vocabulary, pd.DataFrame) else vocabulary
+
+
+def read_kinds_and_edges(vocabulary: ir.Table) -> tuple[dict[str, str], dict[str, tuple[float, ...]]]:
+    """Kind of each feature, and where the bins of the numeric ones begin, from the second bin on.
+
+    The engine filters before anything is fetched: of other features, whose values may be millions, one row each.
+    """
+    small = vocabulary.filter((vocabulary["id"] == 0) | (vocabulary["kind"] == "numeric"))
+    frame = small.select("feature", "kind", "id", "lower").order_by(["feature", "id"]).to_pandas()
+    kinds = dict(zip(frame["feature"], frame["kind"], strict=True))
+    bins = frame[frame["id"] > 0]
+    return kinds, {str(name): tuple(part["lower"].iloc[1:].tolist()) for name, part in bins.groupby("feature")}

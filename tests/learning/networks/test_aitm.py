@@ -4,38 +4,38 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
+from tests.learning.data import STEPS, make_network, seeded_ids, specs_of
 
-from aitm_kedro.learning.layers.embedding import Embedding
+from aitm_kedro.learning.layers.batch import Batch, LossWeights
+from aitm_kedro.learning.layers.embedding import FeatureEmbedding
 from aitm_kedro.learning.layers.grouped import GroupedMLP, relu_dropout
 from aitm_kedro.learning.layers.transfer import AIT
-from aitm_kedro.learning.networks import build_model
-from aitm_kedro.learning.networks.aitm import AITM, AITMOptions, calibrator
+from aitm_kedro.learning.network_options import AITMOptions
+from aitm_kedro.learning.networks.aitm import AITM, calibrator
 from aitm_kedro.learning.networks.base import cross_entropy
 
 SIZES = [7, 3, 11]
-STEPS = ["click", "apply", "approve", "activate"]
 
 
 def _model(tasks: int, **options: object) -> AITM:
     torch.manual_seed(0)
-    model = build_model("aitm", vocabulary_sizes=SIZES, steps=STEPS[:tasks], options=options)
+    model = make_network("aitm", specs_of(SIZES), STEPS[:tasks], **options)
     assert isinstance(model, AITM)
     # The released scale of 0.01 makes every attention weight one half; larger numbers tell formulas apart.
-    model.embedding.weight.data.normal_(std=3)
+    model.embedding.table.weight.data.normal_(std=3)
     if model.ait is not None:
         model.ait.weight.data.normal_()
     return model
 
 
-def _ids(rows: int) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(1)
-    return torch.stack([torch.randint(size, (rows,), generator=generator, dtype=torch.int32) for size in SIZES], dim=1)
+def _batch(rows: int) -> Batch:
+    return Batch(seeded_ids(SIZES, rows))
 
 
 def _reference(model: AITM, ids: np.ndarray) -> dict[str, np.ndarray]:
     """Equations 3 to 10, one row, one task, one number at a time."""
     weights = {name: tensor.double().numpy() for name, tensor in model.state_dict().items()}
-    table, tasks, width = weights["embedding.weight"], len(model.steps), weights["output.weight"].shape[2]
+    table, tasks, width = weights["embedding.table.weight"], len(model.steps), weights["output.weight"].shape[2]
     starts = [0, SIZES[0], SIZES[0] + SIZES[1]]
     found: dict[str, list] = {"q": [], "p": [], "z": [], "w": [], "logits": []}
     for row in ids:
@@ -68,10 +68,10 @@ def _reference(model: AITM, ids: np.ndarray) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("tasks", [1, 2, 3, 4])
 def test_equations(tasks: int) -> None:
-    model, ids = _model(tasks).eval(), _ids(9)
-    expected = _reference(model, ids.numpy())
-    seen = model.inspect(ids)
-    assert np.allclose(model(ids).detach(), expected["logits"], atol=1e-5)
+    model, batch = _model(tasks).eval(), _batch(9)
+    expected = _reference(model, batch.ids.numpy())
+    seen = model.inspect(batch)
+    assert np.allclose(model(batch).detach(), expected["logits"], atol=1e-5)
     for found, name in ((seen.q, "q"), (seen.z, "z")):
         assert found.shape == (9, tasks, 32)
         assert np.allclose(found, expected[name], atol=1e-5)
@@ -117,6 +117,21 @@ def test_calibrator_is_averaged_not_summed() -> None:
     assert calibrator(torch.tensor([[0.5]])).item() == 0
 
 
+def test_loss_with_weights_is_the_weighted_sum_over_all_rows() -> None:
+    """Rows count in both parts, tasks in the cross-entropy alone; the divisor stays the number of rows."""
+    model = _model(3, alpha=0.6)
+    logits = torch.tensor([[1.0, -2.0, 0.5], [-0.3, 0.2, -4.0]])
+    labels = torch.tensor([[1.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
+    rows, tasks, total = [0.5, 3.0], [2.0, 1.0, 0.25], 0.0
+    for row in range(2):
+        y = [1 / (1 + math.exp(-logit)) for logit in logits[row].tolist()]
+        for t in range(3):
+            total -= rows[row] * tasks[t] * (math.log(y[t]) if labels[row, t] else math.log(1 - y[t]))
+        total += rows[row] * 0.6 * sum(max(y[t] - y[t - 1], 0) for t in (1, 2))
+    weights = LossWeights(torch.tensor(rows), torch.tensor(tasks))
+    assert model.loss(logits, labels, weights).item() == pytest.approx(total / 2, rel=1e-6)
+
+
 def test_cross_entropy_is_finite_for_extreme_logits() -> None:
     assert cross_entropy(torch.tensor([[200.0, -200.0]]), torch.tensor([[0.0, 1.0]])).item() == pytest.approx(400)
 
@@ -126,7 +141,7 @@ def test_cross_entropy_is_finite_for_extreme_logits() -> None:
 def test_gradients_reach_every_parameter(tasks: int, batch_norm: bool) -> None:
     model = _model(tasks, batch_norm=batch_norm, attention_bias=True).train()
     labels = (torch.rand(64, tasks) < 0.5).float()
-    model.loss(model(_ids(64)), labels).backward()
+    model.loss(model(_batch(64)), labels).backward()
     dead = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert not dead
 
@@ -135,7 +150,7 @@ def test_gradients_reach_every_parameter(tasks: int, batch_norm: bool) -> None:
 @pytest.mark.parametrize("mode", [True, False])
 def test_any_batch_works_with_batch_norm(rows: int, mode: bool) -> None:
     model = _model(4, batch_norm=True).train(mode)
-    output = model(torch.zeros(rows, len(SIZES), dtype=torch.int64))
+    output = model(Batch(torch.zeros(rows, len(SIZES), dtype=torch.int64)))
     assert torch.isfinite(model.loss(output, torch.ones(rows, len(STEPS))))
 
 
@@ -154,9 +169,9 @@ def test_batch_norm_normalises_each_feature_of_each_tower() -> None:
 
 
 def test_embedding_keeps_fields_apart() -> None:
-    embedding = Embedding([2, 3], dim=4)
-    y = embedding(torch.tensor([[1, 2]], dtype=torch.int32))
-    torch.testing.assert_close(y[0], torch.cat((embedding.weight[1], embedding.weight[4])))
+    embedding = FeatureEmbedding(specs_of([2, 3]), dim=4)
+    y = embedding(Batch(torch.tensor([[1, 2]], dtype=torch.int32)))
+    torch.testing.assert_close(y[0], torch.cat((embedding.table.weight[1], embedding.table.weight[4])))
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.3, 0.5])
@@ -180,7 +195,7 @@ def test_dropout_passes_gradients_where_values_passed() -> None:
 
 def test_released_initialisation() -> None:
     torch.manual_seed(0)
-    model = AITM(vocabulary_sizes=[5000], steps=STEPS, options=AITMOptions())
-    for tensor in (model.embedding.weight, model.ait.weight):
+    model = AITM(features=specs_of([5000]), steps=STEPS, options=AITMOptions())
+    for tensor in (model.embedding.table.weight, model.ait.weight):
         assert tensor.std().item() == pytest.approx(0.01, rel=0.05)
     assert model.ait.bias is None

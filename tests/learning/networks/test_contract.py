@@ -1,54 +1,41 @@
-"""What every registered network keeps, whatever it is made of, for any number of steps and any kind of tower."""
+"""What every registered network keeps, whatever it is made of, for any number of steps and any kind of tower.
+
+What it keeps as a learner, like every other model, is in ``tests/learning/test_learners.py``.
+"""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from pydantic import ValidationError
+from tests.learning.data import NETWORKS, STEPS, make_network, seeded_ids, specs_of, tower_options
 
-from aitm_kedro.core.errors import InputError
-from aitm_kedro.core.examples import Examples
-from aitm_kedro.learning.description import describe
+from aitm_kedro.learning.history import History
+from aitm_kedro.learning.layers.batch import Batch, LossWeights
 from aitm_kedro.learning.layers.tower import KINDS
-from aitm_kedro.learning.networks import NETWORKS, Network, build_model
-from aitm_kedro.learning.parameters import Training
-from aitm_kedro.learning.training.checkpoint import restore, to_weights
-from aitm_kedro.learning.training.run import train_network
+from aitm_kedro.learning.learner import ModelSpec
+from aitm_kedro.learning.networks.aitm import calibrator
+from aitm_kedro.learning.networks.base import Network
+from aitm_kedro.learning.networks.trained import TrainedNetwork
+from aitm_kedro.learning.registry import find, load_trained
 
 SIZES = [7, 3, 11]
-FIELDS = ("age", "gender", "city")
-STEPS = ("click", "apply", "approve", "activate")
-CPU = {"device": "cpu", "threads": 1}
+FEATURES = specs_of(SIZES, names=("age", "gender", "city"))
 
-# Where each network's exchangeable tower is configured.
-TOWER = dict.fromkeys(("omoe", "mmoe", "ple"), "expert") | {"shared_bottom": "bottom"}
 NAMES = pytest.mark.parametrize("name", NETWORKS)
 TASKS = pytest.mark.parametrize("tasks", [1, 2, 3, 4])
 KIND = pytest.mark.parametrize("kind", KINDS)
 
 
-def options_of(name: str, kind: str = "mlp", **tower: object) -> dict[str, object]:
-    return {TOWER.get(name, "tower"): {"kind": kind} | tower}
-
-
 def make(name: str, tasks: int, *, kind: str = "mlp", seed: int = 0, **tower: object) -> Network:
     torch.manual_seed(seed)
-    options = options_of(name, kind, **tower)
-    return build_model(name, vocabulary_sizes=SIZES, steps=STEPS[:tasks], options=options)
+    return make_network(name, FEATURES, STEPS[:tasks], **tower_options(name, kind, **tower))
 
 
-def draw_ids(rows: int, *, seed: int = 1) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.stack([torch.randint(size, (rows,), generator=generator, dtype=torch.int32) for size in SIZES], dim=1)
-
-
-def make_examples(labels: np.ndarray, *, seed: int = 1) -> Examples:
-    return Examples(
-        ids=draw_ids(len(labels), seed=seed).numpy(),
-        labels=labels.astype(np.uint8),
-        fields=FIELDS,
-        steps=STEPS[: labels.shape[1]],
-        impression_id=np.arange(len(labels)),
-    )
+def draw(rows: int, *, seed: int = 1) -> Batch:
+    return Batch(seeded_ids(SIZES, rows, seed=seed))
 
 
 @KIND
@@ -57,7 +44,7 @@ def make_examples(labels: np.ndarray, *, seed: int = 1) -> Examples:
 def test_gradients_reach_every_parameter(name: str, tasks: int, kind: str) -> None:
     model = make(name, tasks, kind=kind).train()
     labels = (torch.rand(64, tasks) < 0.5).float()
-    model.loss(model(draw_ids(64)), labels).backward()
+    model.loss(model(draw(64)), labels).backward()
     dead = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert not dead
 
@@ -67,7 +54,7 @@ def test_gradients_reach_every_parameter(name: str, tasks: int, kind: str) -> No
 @NAMES
 def test_output_and_probabilities_are_legal(name: str, tasks: int, kind: str) -> None:
     model = make(name, tasks, kind=kind).eval()
-    output = model(draw_ids(50))
+    output = model(draw(50))
     y = model.probabilities(output)
     assert output.shape == y.shape == (50, tasks)
     assert output.dtype == y.dtype == torch.float32
@@ -79,16 +66,16 @@ def test_output_and_probabilities_are_legal(name: str, tasks: int, kind: str) ->
 @NAMES
 def test_one_row_and_unknown_ids_work(name: str, rows: int, training: bool) -> None:
     model = make(name, 4).train(training)
-    output = model(torch.zeros(rows, len(SIZES), dtype=torch.int64))
+    output = model(Batch(torch.zeros(rows, len(SIZES), dtype=torch.int64)))
     assert torch.isfinite(model.loss(output, torch.ones(rows, 4)))
     assert torch.isfinite(model.probabilities(output)).all()
 
 
 @NAMES
 def test_rows_do_not_see_each_other(name: str) -> None:
-    model, ids = make(name, 3).eval(), draw_ids(20)
-    alone = torch.cat([model(row[None]) for row in ids])
-    torch.testing.assert_close(model(ids), alone, atol=1e-6, rtol=1e-5)
+    model, batch = make(name, 3).eval(), draw(20)
+    alone = torch.cat([model(Batch(row[None])) for row in batch.ids])
+    torch.testing.assert_close(model(batch), alone, atol=1e-6, rtol=1e-5)
 
 
 @pytest.mark.parametrize("logit", [-60.0, 0.0, 60.0])
@@ -103,40 +90,70 @@ def test_loss_is_finite_for_any_logit_and_label(name: str, logit: float) -> None
     assert torch.isfinite(output.grad).all()
 
 
-@TASKS
+def loss_by_hand(model: Network, output: torch.Tensor, labels: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy of the end-to-end probabilities, each label weighed, over the number of rows."""
+    y = model.probabilities(output).double()
+    losses = F.binary_cross_entropy(y, labels.double(), reduction="none") * matrix
+    return losses.sum() / len(labels)
+
+
+@pytest.mark.parametrize("which", ["rows", "tasks", "both"])
 @NAMES
-def test_the_same_seed_gives_the_same_numbers(name: str, tasks: int) -> None:
-    labels = np.random.default_rng(0).random((300, 1)) < 0.6 ** np.arange(1, tasks + 1)
-    train, valid = make_examples(labels), make_examples(labels[::-1], seed=2)
-    first, second, other = (_train(name, train, valid, seed=seed) for seed in (0, 0, 1))
-    assert first.keys() == second.keys()
-    assert all(np.array_equal(first[key], second[key]) for key in first)
-    assert any(not np.array_equal(first[key], other[key]) for key in first)
-
-
-def _train(name: str, train: Examples, valid: Examples, *, seed: int) -> dict[str, np.ndarray]:
-    weights, _ = train_network(
-        name,
-        train,
-        valid,
-        vocabulary_sizes=SIZES,
-        main_steps=train.steps[-1:],
-        options=NETWORKS[name].Options(),
-        training=Training(batch_size=100, max_epochs=2, **CPU),
-        seed=seed,
-    )
-    return dict(weights.tensors)
+def test_rows_and_tasks_count_what_their_weights_say(name: str, which: str) -> None:
+    model, output = make(name, 3), torch.randn(8, 3)
+    labels = (torch.arange(8)[:, None] > torch.tensor([1, 3, 6])).float()
+    rows = torch.tensor([0.0, 0.5, 1.0, 1.5, 2.0, 1.0, 3.0, 0.25]) if which != "tasks" else None
+    tasks = torch.tensor([2.0, 1.0, 0.3]) if which != "rows" else None
+    matrix = (1 if rows is None else rows[:, None].double()) * (torch.ones(3) if tasks is None else tasks).double()
+    expected = loss_by_hand(model, output, labels, matrix)
+    if name == "aitm":  # the calibrator is of rows, not of tasks
+        expected = expected + 0.6 * calibrator(model.probabilities(output), rows)
+    assert model.loss(output, labels, LossWeights(rows, tasks)).item() == pytest.approx(expected.item(), rel=1e-4)
 
 
 @KIND
 @NAMES
-def test_saved_and_loaded_it_predicts_the_same_to_the_bit(name: str, kind: str) -> None:
-    options = NETWORKS[name].Options.model_validate(options_of(name, kind))
+def test_a_row_of_weight_zero_gives_the_gradients_of_a_row_left_out(name: str, kind: str) -> None:
+    model, batch = make(name, 3, kind=kind).eval(), draw(40)
+    labels = (torch.rand(40, 3) < 0.5).float()
+    kept = torch.arange(40) % 4 != 1
+    weights = torch.where(kept, torch.linspace(0.5, 2, 40), 0.0)
+
+    def gradients(loss: torch.Tensor) -> dict[str, torch.Tensor]:
+        model.zero_grad()
+        loss.backward()
+        return {key: parameter.grad.clone() for key, parameter in model.named_parameters()}
+
+    whole = gradients(model.loss(model(batch), labels, LossWeights(weights)))
+    output = model(Batch(batch.ids[kept]))
+    # The loss is over the number of rows, with or without weights.
+    part = gradients(model.loss(output, labels[kept], LossWeights(weights[kept])) * (int(kept.sum()) / 40))
+    for key, gradient in whole.items():
+        torch.testing.assert_close(gradient, part[key], atol=1e-6, rtol=1e-3)
+
+
+@NAMES
+def test_weights_of_one_change_nothing(name: str) -> None:
+    model, output = make(name, 3), torch.randn(8, 3)
+    labels = (torch.rand(8, 3) < 0.5).float()
+    plain = model.loss(output, labels)
+    for weights in (LossWeights(torch.ones(8)), LossWeights(tasks=torch.ones(3)), LossWeights()):
+        assert torch.equal(model.loss(output, labels, weights), plain)
+
+
+@KIND
+@NAMES
+def test_saved_and_loaded_it_predicts_the_same_to_the_bit(tmp_path: Path, name: str, kind: str) -> None:
+    options = find(name).Options.model_validate(tower_options(name, kind)).model_dump(mode="json")
     model = make(name, 3, kind=kind).eval()
-    description = describe(name, options=options, steps=STEPS[:3], fields=FIELDS, vocabulary_sizes=SIZES)
-    again = restore(to_weights(model, description))
-    ids = draw_ids(40)
-    assert torch.equal(model.probabilities(model(ids)), again.probabilities(again(ids)))
+    spec = ModelSpec(model=name, options=options, steps=STEPS[:3], features=FEATURES)
+    history = History(seconds=1, rows_per_second=1, parameters=1, train_rows=1, valid_rows=1)
+    TrainedNetwork(spec, history, model).save(tmp_path / "model")
+    again = load_trained(tmp_path / "model")
+    assert (again.spec, again.history) == (spec, history)
+    assert not again.network.training
+    batch = draw(40)
+    assert torch.equal(model.probabilities(model(batch)), again.network.probabilities(again.network(batch)))
 
 
 @KIND
@@ -147,12 +164,12 @@ def test_a_tiny_batch_is_learnt_by_heart(name: str, kind: str) -> None:
     depth = np.random.default_rng(0).integers(0, 4, len(rows))
     labels = (depth[:, None] > np.arange(3)).astype(np.uint8)
     model = make(name, 3, kind=kind, dropout=[0, 0, 0]).train()
-    ids, y = torch.from_numpy(rows), torch.from_numpy(labels).float()
+    batch, y = Batch(torch.from_numpy(rows)), torch.from_numpy(labels).float()
     optimiser = torch.optim.Adam(model.parameters(), lr=0.02)
-    start = model.loss(model(ids), y).item()
+    start = model.loss(model(batch), y).item()
     for _ in range(300):
         optimiser.zero_grad()
-        loss = model.loss(model(ids), y)
+        loss = model.loss(model(batch), y)
         loss.backward()
         optimiser.step()
     assert loss.item() < 0.35 * start
@@ -163,13 +180,13 @@ def test_predictions_are_end_to_end(name: str) -> None:
     """Half of all rows pass each step: a model of conditional probabilities would say one half for every step."""
     depth = np.random.default_rng(0).geometric(0.5, 4000) - 1
     labels = torch.from_numpy(depth[:, None] > np.arange(3)).float()
-    model, ids = make(name, 3, dropout=[0, 0, 0]).train(), draw_ids(4000)
+    model, batch = make(name, 3, dropout=[0, 0, 0]).train(), draw(4000)
     optimiser = torch.optim.Adam(model.parameters(), lr=0.02)
     for _ in range(100):
         optimiser.zero_grad()
-        model.loss(model(ids), labels).backward()
+        model.loss(model(batch), labels).backward()
         optimiser.step()
-    predicted = model.probabilities(model.eval()(ids)).detach().mean(dim=0)
+    predicted = model.probabilities(model.eval()(batch)).detach().mean(dim=0)
     np.testing.assert_allclose(predicted, [1 / 2, 1 / 4, 1 / 8], atol=0.03)
 
 
@@ -178,19 +195,14 @@ def test_parts_are_the_network(name: str) -> None:
     model = make(name, 3)
     parts = model.parts()
     assert sum((part.steps for part in parts), ()) == model.steps
-    ids = draw_ids(10)
-    assert torch.equal(torch.cat([part.eval()(ids) for part in parts], dim=1), model.eval()(ids))
+    batch = draw(10)
+    assert torch.equal(torch.cat([part.eval()(batch) for part in parts], dim=1), model.eval()(batch))
 
 
 @NAMES
 def test_it_names_its_paper_and_refuses_strange_options(name: str) -> None:
-    assert NETWORKS[name].paper.startswith("https://doi.org/")
+    assert find(name).network_class().paper.startswith("https://doi.org/")
     with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
-        build_model(name, vocabulary_sizes=SIZES, steps=STEPS, options={"stranger": 1})
+        find(name).Options.model_validate({"stranger": 1})
     with pytest.raises(ValidationError, match="Input should be 'mlp', 'nfm', 'deepfm' or 'afm'"):
-        build_model(name, vocabulary_sizes=SIZES, steps=STEPS, options=options_of(name, "cnn"))
-
-
-def test_unknown_network() -> None:
-    with pytest.raises(InputError, match="'aitn' is no registered network; choose among"):
-        build_model("aitn", vocabulary_sizes=SIZES, steps=STEPS, options={})
+        find(name).Options.model_validate(tower_options(name, "cnn"))

@@ -3,37 +3,39 @@
 import numpy as np
 import pytest
 import torch
+from tests.learning.data import NETWORKS, make_network, specs_of, tower_options
 
-from aitm_kedro.learning.layers.embedding import Embedding, WithLists
+from aitm_kedro.learning.layers.batch import Batch, Lists
+from aitm_kedro.learning.layers.embedding import EmbeddingTable, FeatureEmbedding
 from aitm_kedro.learning.layers.tower import KINDS
-from aitm_kedro.learning.networks import NETWORKS, Network, build_model
+from aitm_kedro.learning.networks.base import Network
 from aitm_kedro.learning.parameters import Training
 from aitm_kedro.learning.training.optimisers import Optimiser
+from aitm_kedro.learning.training.row_updates import RowReadings
 
 SINGLE, LISTS = [7, 3], [9, 6]  # ids of each field; the first list has weights, the second none
 STEPS = ("click", "apply", "approve")
 ROWS = 64
-TOWER = dict.fromkeys(("omoe", "mmoe", "ple"), "expert") | {"shared_bottom": "bottom"}
 NAMES = pytest.mark.parametrize("name", NETWORKS)
 KIND = pytest.mark.parametrize("kind", KINDS)
 
-Lists = list[list[list[tuple[int, float]]]]
+Values = list[list[list[tuple[int, float]]]]
 """Of each row and list field: ids with their weights."""
 
 
 def make(name: str, kind: str = "mlp") -> Network:
     """A network without dropout, whose numbers are large enough to see differences."""
     torch.manual_seed(0)
-    options: dict[str, object] = {TOWER.get(name, "tower"): {"kind": kind, "layers": [16, 8], "dropout": [0, 0]}}
+    options = tower_options(name, kind, layers=[16, 8], dropout=[0, 0])
     if name == "aitm":
         options["transfer_dropout"] = 0
-    model = build_model(name, vocabulary_sizes=SINGLE + LISTS, steps=STEPS, options=options)
+    model = make_network(name, specs_of(SINGLE, lists=LISTS), STEPS, **options)
     for parameter in model.parameters():
         parameter.data.normal_(std=0.3)
     return model
 
 
-def draw(rows: int = ROWS, *, seed: int = 1) -> tuple[torch.Tensor, Lists]:
+def draw(rows: int = ROWS, *, seed: int = 1) -> tuple[torch.Tensor, Values]:
     random = np.random.default_rng(seed)
     ids = np.stack([random.integers(size, size=rows) for size in SINGLE], axis=1).astype(np.int32)
     lists = [
@@ -49,7 +51,7 @@ def draw(rows: int = ROWS, *, seed: int = 1) -> tuple[torch.Tensor, Lists]:
     return torch.from_numpy(ids), lists
 
 
-def batch_of(ids: torch.Tensor, lists: Lists) -> WithLists:
+def batch_of(ids: torch.Tensor, lists: Values) -> Batch:
     """Weights as shares, list after list."""
     flat = [
         (one, field, row * len(of_row) + field, weight / sum(weight for _, weight in values))
@@ -58,18 +60,22 @@ def batch_of(ids: torch.Tensor, lists: Lists) -> WithLists:
         for one, weight in values
     ]
     list_ids, fields, places, shares = zip(*flat, strict=True)
-    return WithLists(ids, torch.tensor(list_ids), torch.tensor(fields), torch.tensor(places), torch.tensor(shares))
+    return Batch(ids, lists=Lists(*(torch.tensor(part) for part in (list_ids, fields, places, shares))))
 
 
-def tables(model: Network) -> list[Embedding]:
-    return [module for module in model.modules() if isinstance(module, Embedding)]
+def embed(sizes: list[int], *, lists: list[int] = LISTS, dim: int) -> FeatureEmbedding:
+    return FeatureEmbedding(specs_of(sizes, lists=lists), dim=dim)
+
+
+def tables(model: Network) -> list[EmbeddingTable]:
+    return [module for module in model.modules() if isinstance(module, EmbeddingTable)]
 
 
 def test_a_list_is_the_weighted_mean_of_its_vectors() -> None:
     torch.manual_seed(0)
-    embedding, (ids, lists) = Embedding(SINGLE + LISTS, dim=4), draw(20)
+    embedding, (ids, lists) = embed(SINGLE, dim=4), draw(20)
     found = embedding(batch_of(ids, lists)).detach().numpy()
-    table = embedding.weight.detach().double().numpy()
+    table = embedding.table.weight.detach().double().numpy()
     starts = np.cumsum([0, *SINGLE, *LISTS])
     for row, of_row in enumerate(lists):
         vectors = [table[starts[field] + int(one)] for field, one in enumerate(ids[row])]
@@ -79,36 +85,37 @@ def test_a_list_is_the_weighted_mean_of_its_vectors() -> None:
         np.testing.assert_allclose(found[row], np.concatenate(vectors), atol=1e-7)
 
 
-def gradient(embedding: Embedding) -> torch.Tensor:
+def gradient(embedding: FeatureEmbedding, readings: RowReadings | None) -> torch.Tensor:
     """Of the table, wherever the last pass left it."""
-    if not embedding.lazy:
-        return embedding.weight.grad
-    (gathered,) = embedding.gathered
-    return torch.zeros_like(embedding.weight).index_add(0, gathered.rows, gathered.vectors.grad)
+    if readings is None:
+        return embedding.table.weight.grad
+    assert embedding.table.weight.grad is None
+    (reading,) = readings.readings
+    return torch.zeros_like(embedding.table.weight).index_add(0, reading.rows, reading.vectors.grad)
 
 
 @pytest.mark.parametrize("lazy", [True, False])
 def test_a_list_of_one_value_is_a_field_with_one_id(lazy: bool) -> None:
     torch.manual_seed(0)
-    one, other = Embedding([4, 9, 6], dim=5), Embedding([4, 9, 6], dim=5)
+    one, other = embed([4, 9, 6], lists=[], dim=5), embed([4], lists=[9, 6], dim=5)
     other.load_state_dict(one.state_dict())
-    one.lazy = other.lazy = lazy
+    readings = [RowReadings(embedding.table) if lazy else None for embedding in (one, other)]
     random = np.random.default_rng(0)
     ids = np.stack([random.integers(size, size=30) for size in (4, 9, 6)], axis=1)
     lists = [[[(int(first), 0.7)], [(int(second), 1.0)]] for first, second in ids[:, 1:]]
-    single, batch = torch.from_numpy(ids), batch_of(torch.from_numpy(ids[:, :1]), lists)
+    single, batch = Batch(torch.from_numpy(ids)), batch_of(torch.from_numpy(ids[:, :1]), lists)
     direction = torch.randn(30, 15)
     found, expected = other(batch), one(single)
     assert torch.equal(found, expected)
     for vectors in (found, expected):
         (vectors * direction).sum().backward()
-    torch.testing.assert_close(gradient(one), gradient(other))
+    torch.testing.assert_close(gradient(one, readings[0]), gradient(other, readings[1]))
 
 
 @pytest.mark.parametrize("lazy", [True, False])
 def test_a_value_gets_its_share_of_the_gradient(lazy: bool) -> None:
-    embedding, (ids, lists) = Embedding(SINGLE + LISTS, dim=1), draw(20)
-    embedding.lazy = lazy
+    embedding, (ids, lists) = embed(SINGLE, dim=1), draw(20)
+    readings = RowReadings(embedding.table) if lazy else None
     embedding(batch_of(ids, lists)).sum().backward()
     expected = np.zeros(sum(SINGLE + LISTS))
     for row, of_row in zip(ids.tolist(), lists, strict=True):
@@ -117,11 +124,11 @@ def test_a_value_gets_its_share_of_the_gradient(lazy: bool) -> None:
         for values, start in zip(of_row, (sum(SINGLE), sum(SINGLE) + LISTS[0]), strict=True):
             for one, weight in values:
                 expected[start + one] += weight / sum(weight for _, weight in values)
-    np.testing.assert_allclose(gradient(embedding)[:, 0], expected, atol=1e-5)
+    np.testing.assert_allclose(gradient(embedding, readings)[:, 0], expected, atol=1e-5)
 
 
 def test_lists_alone_and_no_single_field() -> None:
-    embedding, (_, lists) = Embedding(LISTS, dim=4), draw(10)
+    embedding, (_, lists) = embed([], dim=4), draw(10)
     assert embedding(batch_of(torch.zeros(10, 0, dtype=torch.int32), lists)).shape == (10, 8)
 
 
@@ -134,8 +141,8 @@ def test_gradients_reach_the_rows_that_lists_read_and_no_others(name: str, kind:
     labels = (torch.rand(ROWS, len(STEPS)) < 0.5).float()
     model.loss(model(batch_of(ids, lists)), labels).backward()
     start, second = sum(SINGLE), sum(SINGLE) + LISTS[0]
-    for embedding in tables(model):
-        moved = embedding.weight.grad.abs().sum(dim=1) > 0
+    for table in tables(model):
+        moved = table.weight.grad.abs().sum(dim=1) > 0
         assert set(moved[start:second].nonzero().flatten().tolist()) == set(range(1, LISTS[0]))
         assert set(moved[second:].nonzero().flatten().tolist()) == set(range(5))
 

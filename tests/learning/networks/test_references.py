@@ -6,13 +6,15 @@ from itertools import combinations
 import numpy as np
 import pytest
 import torch
+from tests.learning.data import STEPS, make_network, seeded_ids, specs_of
 
-from aitm_kedro.learning.layers.experts import Expert
-from aitm_kedro.learning.layers.tower import KINDS, Tower, build_towers
-from aitm_kedro.learning.networks import Network, build_model
+from aitm_kedro.learning.layers.batch import Batch
+from aitm_kedro.learning.layers.embedding import FeatureEmbedding
+from aitm_kedro.learning.layers.tower import KINDS, build_towers
+from aitm_kedro.learning.network_options import Expert, Tower
+from aitm_kedro.learning.networks.base import Network
 
 SIZES = [7, 3, 11]
-STEPS = ["click", "apply", "approve", "activate"]
 TASKS = pytest.mark.parametrize("tasks", [1, 2, 4])
 State = dict[str, np.ndarray]
 
@@ -20,15 +22,14 @@ State = dict[str, np.ndarray]
 def make(name: str, tasks: int, **options: object) -> tuple[Network, State]:
     """A network whose numbers are large enough to tell formulas apart."""
     torch.manual_seed(0)
-    model = build_model(name, vocabulary_sizes=SIZES, steps=STEPS[:tasks], options=options).eval()
+    model = make_network(name, specs_of(SIZES), STEPS[:tasks], **options).eval()
     for parameter in model.parameters():
         parameter.data.normal_(std=0.5)
     return model, {name: tensor.double().numpy() for name, tensor in model.state_dict().items()}
 
 
 def draw_ids(rows: int = 6) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(1)
-    return torch.stack([torch.randint(size, (rows,), generator=generator, dtype=torch.int32) for size in SIZES], dim=1)
+    return seeded_ids(SIZES, rows)
 
 
 def vectors_of(table: np.ndarray, row: np.ndarray) -> list[np.ndarray]:
@@ -62,7 +63,7 @@ def sigmoid(x: float) -> float:
 
 
 def compare(model: Network, ids: torch.Tensor, expected: list[list[float]]) -> None:
-    found = model(ids).detach().numpy()
+    found = model(Batch(ids)).detach().numpy()
     np.testing.assert_allclose(found, expected, atol=2e-4, rtol=1e-4)
     assert np.ptp(expected, axis=0).min() > 0.01  # rows differ, otherwise the test would see nothing
 
@@ -76,7 +77,7 @@ def test_mlp(tasks: int) -> None:
         for t in range(tasks):
             prefix = f"networks.{t}."
             own = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-            v = np.concatenate(vectors_of(own["embedding.weight"], row))
+            v = np.concatenate(vectors_of(own["embedding.table.weight"], row))
             logits.append(head_of(own, 0, layers_of(own, "tower.mlp.layers", 0, v)))
         expected.append(logits)
     compare(model, ids, expected)
@@ -87,7 +88,7 @@ def test_shared_bottom(tasks: int) -> None:
     model, state = make("shared_bottom", tasks)
     ids, expected = draw_ids(), []
     for row in ids.numpy():
-        v = np.concatenate(vectors_of(state["embedding.weight"], row))
+        v = np.concatenate(vectors_of(state["embedding.table.weight"], row))
         bottom = layers_of(state, "bottom.mlp.layers", 0, v)
         expected.append([head_of(state, t, bottom) for t in range(tasks)])
     compare(model, ids, expected)
@@ -98,12 +99,12 @@ def test_esmm(tasks: int) -> None:
     model, state = make("esmm", tasks)
     ids, logits, products = draw_ids(), [], []
     for row in ids.numpy():
-        v = np.concatenate(vectors_of(state["embedding.weight"], row))
+        v = np.concatenate(vectors_of(state["embedding.table.weight"], row))
         logits.append([head_of(state, t, layers_of(state, "towers.mlp.layers", t, v)) for t in range(tasks)])
         conditional = [sigmoid(logit) for logit in logits[-1]]
         products.append([math.prod(conditional[: t + 1]) for t in range(tasks)])
     compare(model, ids, logits)
-    np.testing.assert_allclose(model.probabilities(model(ids)).detach(), products, rtol=1e-3)
+    np.testing.assert_allclose(model.probabilities(model(Batch(ids))).detach(), products, rtol=1e-3)
 
 
 def test_loss_of_esmm_is_the_cross_entropy_of_the_products() -> None:
@@ -127,7 +128,7 @@ def test_mixtures_of_experts(name: str, tasks: int) -> None:
     assert state["experts.mlp.layers.0.weight"].shape == (experts, 64, 15)
     assert len(state["gates.linear.weight"]) == (1 if name == "omoe" else tasks)
     for row in ids.numpy():
-        v = np.concatenate(vectors_of(state["embedding.weight"], row))
+        v = np.concatenate(vectors_of(state["embedding.table.weight"], row))
         seen = [layers_of(state, "experts.mlp.layers", e, v) for e in range(experts)]
         logits = []
         for t in range(tasks):
@@ -147,7 +148,7 @@ def test_ple(tasks: int, own: int) -> None:
     assert state["shared.mlp.layers.0.weight"].shape == (tasks, 64, 15)
     assert state["gates.linear.weight"].shape == (tasks, tasks + own, 15)
     for row in ids.numpy():
-        v = np.concatenate(vectors_of(state["embedding.weight"], row))
+        v = np.concatenate(vectors_of(state["embedding.table.weight"], row))
         shared = [layers_of(state, "shared.mlp.layers", e, v) for e in range(tasks)]
         logits = []
         for t in range(tasks):
@@ -164,7 +165,7 @@ def tower_of(kind: str, state: State, which: int, row: np.ndarray, fields: list[
     if kind == "mlp":
         return layers_of(state, "mlp.layers", which, np.concatenate(fields))
     products = [a * b for a, b in combinations(fields, 2)]
-    first_order = sum(vector[which] for vector in vectors_of(state["scalars.first_order.weight"], row))
+    first_order = sum(vector[which] for vector in vectors_of(state["scalars.first_order.table.weight"], row))
     direction = state["scalars.direction"][which, :, 0]
     if kind == "nfm":
         return layers_of(state, "mlp.layers", which, sum(products)) + direction * first_order
@@ -185,12 +186,12 @@ def tower_of(kind: str, state: State, which: int, row: np.ndarray, fields: list[
 def test_towers(kind: str, count: int) -> None:
     torch.manual_seed(0)
     options = Tower(kind=kind, layers=(6, 4), dropout=(0.1, 0.3), attention_factor=3)
-    towers = build_towers(SIZES, 5, count=count, options=options).eval()
+    towers = build_towers(FeatureEmbedding(specs_of(SIZES), dim=5), count=count, options=options).eval()
     for parameter in towers.parameters():
         parameter.data.normal_()
     ids, table = draw_ids(), torch.randn(sum(SIZES), 5)
     starts = torch.tensor([0, SIZES[0], SIZES[0] + SIZES[1]])
-    found = towers(ids, table[(ids + starts).long()].flatten(1)).detach()
+    found = towers(Batch(ids), table[(ids + starts).long()].flatten(1)).detach()
     assert found.shape == (count, 4, len(ids))
     state = {name: tensor.double().numpy() for name, tensor in towers.state_dict().items()}
     for position, row in enumerate(ids.numpy()):
@@ -203,24 +204,26 @@ def test_towers(kind: str, count: int) -> None:
 @pytest.mark.parametrize("kind", ["nfm", "deepfm", "afm"])
 def test_a_tower_is_its_papers_model_under_a_layer_that_weighs_the_direction_by_one(kind: str) -> None:
     """h . tower = h . deep + first-order terms (+ pairwise terms) where h . direction = 1."""
-    towers = build_towers(SIZES, 5, count=1, options=Tower(kind=kind, layers=(4,), dropout=(0.0,))).eval()
+    towers = build_towers(
+        FeatureEmbedding(specs_of(SIZES), dim=5), count=1, options=Tower(kind=kind, layers=(4,), dropout=(0.0,))
+    ).eval()
     h, direction = torch.randn(4), towers.scalars.direction[0, :, 0].detach()
     towers.scalars.direction.data[0, :, 0] = direction / (h @ direction)
-    towers.scalars.first_order.weight.data.normal_()
+    towers.scalars.first_order.table.weight.data.normal_()
     ids, vectors = draw_ids(), torch.randn(6, 15)
-    whole = h @ towers(ids, vectors)[0]
-    terms = towers.scalars.first_order(ids).sum(1)
+    whole = h @ towers(Batch(ids), vectors)[0]
+    terms = towers.scalars.first_order(Batch(ids)).sum(1)
     if kind == "deepfm":
         fields = vectors.view(6, 3, 5)
         terms = terms + sum((fields[:, a] * fields[:, b]).sum(1) for a, b in combinations(range(3), 2))
     towers.scalars.direction.data.zero_()
-    torch.testing.assert_close(whole, h @ towers(ids, vectors)[0] + terms, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(whole, h @ towers(Batch(ids), vectors)[0] + terms, atol=1e-4, rtol=1e-4)
 
 
 def test_one_field_has_no_pairs() -> None:
     for kind in KINDS:
-        towers = build_towers([4], 5, count=2, options=Tower(kind=kind)).eval()
-        assert torch.isfinite(towers(torch.zeros(3, 1, dtype=torch.int32), torch.zeros(3, 5))).all()
+        towers = build_towers(FeatureEmbedding(specs_of([4]), dim=5), count=2, options=Tower(kind=kind)).eval()
+        assert torch.isfinite(towers(Batch(torch.zeros(3, 1, dtype=torch.int32)), torch.zeros(3, 5))).all()
 
 
 def test_a_bare_name_is_a_kind() -> None:

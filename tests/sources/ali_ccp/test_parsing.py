@@ -30,7 +30,7 @@ odd_entries = st.sampled_from(ODD_ENTRIES) | st.sampled_from(BAD_ENTRIES) | piec
 
 
 def lines(entries, values):
-    """Lines of a skeleton, most of them legal."""
+    """Lines of a skeleton, most of them as they must be."""
     return st.builds(
         lambda columns, parts: b",".join([*columns, b"%d" % len(parts), b"\x01".join(parts)]),
         st.tuples(*(values | st.just(value) for value in (b"1", b"0", b"1", b"a9"))),

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import random
+import re
 import resource
 import signal
 import subprocess
@@ -17,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from tests.sources.ali_ccp.files import NAMES, features, impression, user, write_folder
 
+from aitm_kedro.core import progress
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.sources.ali_ccp import (
     SINGLE_VALUED,
@@ -76,7 +78,7 @@ def target(tmp_path):
 
 
 def assert_nothing_is_left(target):
-    assert {path.name for path in target.iterdir()} <= {".writing"}
+    assert not list(target.iterdir())
 
 
 def test_impressions_have_the_fields_of_their_users(folder, target):
@@ -443,7 +445,7 @@ def test_what_a_killed_run_leaves_is_removed(folder, target):
 def test_only_the_three_files_are_left(folder, target):
     found = read(folder, target, multi=("109_14", "210"))
     assert {path.name for path in found.impressions.parent.iterdir()} == {path.name for path in found}
-    assert {path.name for path in target.iterdir()} == {found.impressions.parent.name, ".writing"}
+    assert {path.name for path in target.iterdir()} == {found.impressions.parent.name}
     assert found == locate_impressions(folder, target, chosen(multi=("109_14", "210")))
 
 
@@ -463,7 +465,7 @@ def test_without_the_impressions_the_files_are_read_again(folder, target):
     assert read(folder, target) == found
     assert rows_of(found.impressions) == expected
     assert found.report.read_text() == report
-    assert {path.name for path in target.iterdir()} == {found.impressions.parent.name, ".writing"}
+    assert {path.name for path in target.iterdir()} == {found.impressions.parent.name}
 
 
 def test_the_report_says_where_the_unreadable_lines_are(tmp_path, target):
@@ -474,10 +476,10 @@ def test_the_report_says_where_the_unreadable_lines_are(tmp_path, target):
 
 
 def test_progress_and_the_account_are_told(folder, target, caplog, monkeypatch):
-    monkeypatch.setattr(account, "SECONDS_BETWEEN_MESSAGES", 0)
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN", 0)
     pack(folder, "test")
     with caplog.at_level(logging.INFO, logger="aitm_kedro"):
         read(folder, target)
-    assert "sample_skeleton_train.csv: 3 rows, 100 % of 0.0 GB" in caplog.text
-    assert "sample_skeleton_test.csv: 2 rows" in caplog.text
+    assert "reading sample_skeleton_train.csv: 0 of 0 MB (100%)" in caplog.text
+    assert re.search("reading sample_skeleton_test.csv: .* MB/s, 2 rows", caplog.text)
     assert "Read {'source': 'Ali-CCP', 'rows': {'train': 3, 'test': 2}, 'unreadable_lines': 0, " in caplog.text

@@ -121,10 +121,10 @@ def test_encoded_rows_are_those_of_the_reference(tmp_path, spoilt, reference, re
     for split in SPLITS:
         assert_same_rows(outputs[f"{split}_examples@table"].to_pyarrow(), reading.rows[split], lists)
     assert_same_counts(outputs["source_report"], reading)
-    assert outputs["ingestion_report"]["source"] == outputs["source_report"]
-    assert outputs["ingestion_report"]["rows_aside"]["exact_duplicates"] == reading.counts["duplicates"] > 0
-    illegal = Counter(outputs["illegal_impressions"].to_pyarrow()["split"].to_pylist())
-    assert illegal == {split: reading.counts[f"illegal_{split}"] for split in ("train", "test")}
+    assert outputs["ingestion_report"].source == outputs["source_report"]
+    assert outputs["ingestion_report"].rows_aside.exact_duplicates == reading.counts["duplicates"] > 0
+    inconsistent = Counter(outputs["illegal_impressions"].to_pyarrow()["split"].to_pylist())
+    assert inconsistent == {split: reading.counts[f"illegal_{split}"] for split in ("train", "test")}
 
 
 def test_the_files_hold_everything_that_may_be_met(spoilt, reference):

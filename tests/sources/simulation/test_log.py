@@ -11,8 +11,8 @@ WINDOWS = {"click": 1, "application": 1, "approval": 1, "activation": 14}
 
 
 def slow_labels(columns, rows):
-    """A row at a time: [rows, 4] labels, and which rows are legal (no step without the one before, no time back)."""
-    labels, legal = np.zeros((len(rows), 4), int), np.ones(len(rows), bool)
+    """A row at a time: [rows, 4] labels, and which are consistent (no step without the one before, no time back)."""
+    labels, consistent = np.zeros((len(rows), 4), int), np.ones(len(rows), bool)
     for place, row in enumerate(rows):
         before, counts, missing = columns["impression_time"][row], True, False
         for step, name in enumerate(STEPS):
@@ -21,16 +21,16 @@ def slow_labels(columns, rows):
                 missing, counts = True, False
                 continue
             if missing or time < before:
-                legal[place] = False
+                consistent[place] = False
             counts = counts and time - before <= WINDOWS[name]
             labels[place, step] = counts
             before = time
-    return labels, legal
+    return labels, consistent
 
 
 @pytest.fixture(scope="module")
 def mature(columns):
-    """Rows of unique, mature impressions; their labels; which are legal."""
+    """Rows of unique, mature impressions; their labels; which are consistent."""
     _, first = np.unique(columns["impression_id"], return_index=True)
     end = columns["impression_time"].max()
     rows = first[columns["impression_time"][first] + sum(WINDOWS.values()) <= end]
@@ -47,16 +47,16 @@ def test_rows_come_in_order_of_time(columns):
 
 
 def test_rates_are_near_their_targets(mature):
-    _, labels, legal = mature
+    _, labels, consistent = mature
     for step, rate in enumerate(PRESETS["base"].values):
-        seen = labels[legal, step].mean()
-        assert seen == pytest.approx(rate, abs=4 * np.sqrt(rate / legal.sum()) + 0.02 * rate)
+        seen = labels[consistent, step].mean()
+        assert seen == pytest.approx(rate, abs=4 * np.sqrt(rate / consistent.sum()) + 0.02 * rate)
 
 
 def test_truth_is_calibrated_in_every_tenth(columns, mature):
-    rows, labels, legal = mature
+    rows, labels, consistent = mature
     for step, name in enumerate(STEPS):
-        truth, label = columns[f"oracle_{name}"][rows][legal], labels[legal, step]
+        truth, label = columns[f"oracle_{name}"][rows][consistent], labels[consistent, step]
         for part in np.array_split(np.argsort(truth), 10):
             expected = truth[part].sum()
             assert abs(label[part].sum() - expected) < 4.5 * np.sqrt(expected) + 1, name
@@ -70,8 +70,8 @@ def test_truth_falls_from_step_to_step(columns):
 
 
 def test_some_activations_come_too_late_to_count(columns, mature):
-    rows, labels, legal = mature
-    rows, labels = rows[legal], labels[legal]
+    rows, labels, consistent = mature
+    rows, labels = rows[consistent], labels[consistent]
     waited = columns["activation_time"][rows] - columns["approval_time"][rows]
     late = waited > 14
     assert 0.02 < late.sum() / (~np.isnan(waited)).sum() < 0.15
@@ -86,13 +86,13 @@ def test_last_days_are_immature(columns):
 
 
 def test_nothing_is_known_after_the_end_of_the_log(columns, mature):
-    rows, _, legal = mature
+    rows, _, consistent = mature
     for name in STEPS:
-        times = columns[f"{name}_time"][rows[legal]]
+        times = columns[f"{name}_time"][rows[consistent]]
         assert not (times > 60).any()
 
 
-def test_dirt_has_its_shares(table, columns, mature):
+def test_noise_has_its_shares(table, columns, mature):
     unique = len(np.unique(columns["impression_id"]))
     assert table.num_rows / unique - 1 == pytest.approx(0.005, abs=0.0005)
     assert 1 - mature[2].mean() == pytest.approx(0.003, abs=0.0004)
@@ -104,12 +104,12 @@ def test_duplicates_are_exact_copies(table, columns):
     assert table.take(pa.array(again)).equals(table.take(pa.array(again + 1)))
 
 
-def test_dirt_does_not_look_at_the_truth(columns, mature):
-    rows, _, legal = mature
+def test_noise_does_not_look_at_the_truth(columns, mature):
+    rows, _, consistent = mature
     for name in STEPS:
         truth = columns[f"oracle_{name}"][rows]
-        error = truth.std() / np.sqrt((~legal).sum())
-        assert abs(truth[~legal].mean() - truth.mean()) < 4 * error
+        error = truth.std() / np.sqrt((~consistent).sum())
+        assert abs(truth[~consistent].mean() - truth.mean()) < 4 * error
 
 
 def test_several_features_have_missing_values(table):

@@ -7,9 +7,9 @@ import pytest
 
 from aitm_kedro.sources.simulation import PRESETS, STEPS
 from aitm_kedro.sources.simulation.additive import expected_auc
-from aitm_kedro.sources.simulation.calibration import calibrated
 from aitm_kedro.sources.simulation.clock import mature_days
 from aitm_kedro.sources.simulation.events import draw_events, in_time_of
+from aitm_kedro.sources.simulation.intercepts import truth_at
 from aitm_kedro.sources.simulation.ledger import LINES, as_markdown, ledger
 from aitm_kedro.sources.simulation.oracle import true_probabilities
 from aitm_kedro.sources.simulation.population import draw_features
@@ -26,7 +26,7 @@ def drawn():
     rng = np.random.default_rng(5)
     days = mature_days(60_000, rng)
     features = draw_features(days, world(), rng)
-    logits = calibrated(PRESETS["base"]).logits(features, days)
+    logits = truth_at(PRESETS["base"]).logits(features, days)
     return features, days, logits, true_probabilities(logits, in_time_of(features))
 
 
@@ -73,11 +73,11 @@ def test_noise_matters_for_the_truth(drawn):
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_the_ceiling_lies_where_the_story_puts_it(preset):
+def test_the_upper_bound_lies_where_the_story_puts_it(preset):
     rng = np.random.default_rng(11)
     days = mature_days(250_000, rng)
     features = draw_features(days, world(), rng)
-    truth = true_probabilities(calibrated(PRESETS[preset]).logits(features, days), in_time_of(features))
+    truth = true_probabilities(truth_at(PRESETS[preset]).logits(features, days), in_time_of(features))
     test = slice(int(0.7 * len(days)), None)
     approval, activation = (expected_auc(truth[step, test], truth[step, test]) for step in (2, 3))
     assert 0.865 < approval < 0.895
@@ -89,7 +89,7 @@ def test_intercepts_reach_any_rates():
     rng = np.random.default_rng(3)
     days = mature_days(50_000, rng)
     features = draw_features(days, world(), rng)
-    truth = true_probabilities(calibrated(rates).logits(features, days), in_time_of(features))
+    truth = true_probabilities(truth_at(rates).logits(features, days), in_time_of(features))
     assert truth.mean(axis=1) == pytest.approx(rates.values, rel=0.04)
 
 

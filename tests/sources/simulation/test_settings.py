@@ -4,7 +4,7 @@ import pytest
 
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.sources.simulation import Settings, file_name
-from aitm_kedro.sources.simulation.calibration import calibrated
+from aitm_kedro.sources.simulation.intercepts import truth_at
 from aitm_kedro.sources.simulation.settings import Rates
 
 
@@ -22,9 +22,9 @@ from aitm_kedro.sources.simulation.settings import Rates
         ({"rates": {"click": "many"}}, "'click' is 'many'"),
         ({"rates": {"click": 0.001}}, "do not fall"),
         ({"rates": {"click": 1.5}}, "do not fall"),
-        ({"dirt": {"illegal": 2}}, "'illegal' is 2"),
-        ({"dirt": {"mud": 0.1}}, "names 'mud'"),
-        ({"dirt": [1]}, "dirt"),
+        ({"noise": {"illegal": 2}}, "'illegal' is 2"),
+        ({"noise": {"mud": 0.1}}, "names 'mud'"),
+        ({"noise": [1]}, "noise"),
         ({"preset": ["base"]}, "preset"),
     ],
 )
@@ -35,7 +35,7 @@ def test_wrong_values_are_named(wrong, message):
 
 def test_a_rate_that_no_intercept_reaches_is_named():
     with pytest.raises(InputError, match="rate of activation"):
-        calibrated(Rates(click=0.9, application=0.8, approval=0.5, activation=0.499))
+        truth_at(Rates(click=0.9, application=0.8, approval=0.5, activation=0.499))
 
 
 def test_every_setting_has_its_own_file():
@@ -46,7 +46,7 @@ def test_every_setting_has_its_own_file():
         {"preset": "industrial"},
         {"chunk_rows": 4096},
         {"rates": {"click": 0.3}},
-        {"dirt": {"illegal": 0.0}},
+        {"noise": {"illegal": 0.0}},
     ]
     names = [file_name(Settings.of(**(usual | other))) for other in [{}, *others]]
     assert len(set(names)) == len(names)

@@ -5,19 +5,11 @@ https://doi.org/10.1145/3219819.3220007, equations 5 to 7.
 """
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from aitm_kedro.learning.layers.grouped import GroupedLinear
-from aitm_kedro.learning.layers.tower import Tower
 
 # B = rows of a batch, I = inputs of a gate, G = gates, E = experts, K = width of an expert's output
-
-
-class Expert(Tower):
-    """An expert: a tower with the sizes of the Expert-Bottom pattern (paper, Table 4)."""
-
-    layers: tuple[int, ...] = Field((64, 32, 16), min_length=1, description="widths; afm uses the last one alone")
 
 
 class Gates(nn.Module):

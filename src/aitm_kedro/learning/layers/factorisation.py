@@ -6,37 +6,20 @@ each tower learns: with a single layer on top, whose weights are h, y comes out 
 is 1. Pairwise terms use the embeddings that all towers share; first-order weights are each tower's own.
 """
 
-from collections.abc import Sequence
-from typing import Protocol
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aitm_kedro.learning.layers.embedding import Embedding, Ids
+from aitm_kedro.learning.layers.batch import Batch
+from aitm_kedro.learning.layers.embedding import FeatureEmbedding
 from aitm_kedro.learning.layers.grouped import GroupedLinear, GroupedMLP
+from aitm_kedro.learning.network_options import Tower
 
 # B = rows of a batch, F = fields, D = embedding size, T = towers, K = width of a tower's output, P = F(F-1)/2 pairs,
 # A = attention factor
 
 
-class Sizes(Protocol):
-    """What a tower of this family needs to know of its options."""
-
-    @property
-    def layers(self) -> tuple[int, ...]:
-        """Widths."""
-
-    @property
-    def dropout(self) -> tuple[float, ...]:
-        """One rate a layer."""
-
-    @property
-    def attention_factor(self) -> int:
-        """Hidden size of AFM's attention."""
-
-
-def layers_over(inputs: int, *, count: int, options: Sizes, batch_norm: bool) -> GroupedMLP:
+def layers_over(inputs: int, *, count: int, options: Tower, batch_norm: bool) -> GroupedMLP:
     """The layers of a tower, over ``inputs`` numbers a row."""
     return GroupedMLP(inputs, count=count, layers=options.layers, dropout=options.dropout, batch_norm=batch_norm)
 
@@ -44,14 +27,14 @@ def layers_over(inputs: int, *, count: int, options: Sizes, batch_norm: bool) ->
 class Scalars(nn.Module):
     """First-order terms sum_i w_i x_i of T towers, and the direction along which a tower's scalar joins its vector."""
 
-    def __init__(self, vocabulary_sizes: Sequence[int], *, count: int, width: int) -> None:
+    def __init__(self, embedding: FeatureEmbedding, *, count: int, width: int) -> None:
         super().__init__()
-        self.first_order = Embedding(vocabulary_sizes, dim=count)
+        self.first_order = embedding.like_this(dim=count)
         self.direction = nn.Parameter(torch.full((count, width, 1), 1 / width))
 
-    def forward(self, ids: Ids, pairwise: Tensor | None = None) -> Tensor:
-        """First-order terms, plus ``pairwise`` [B] common to all towers: ids [B, F] -> [T, K, B]."""
-        terms = self.first_order(ids).unflatten(1, (-1, self.first_order.dim)).sum(1)  # [B, T]
+    def forward(self, batch: Batch, pairwise: Tensor | None = None) -> Tensor:
+        """First-order terms, plus ``pairwise`` [B] common to all towers: batch of B rows -> [T, K, B]."""
+        terms = self.first_order(batch).unflatten(1, (-1, self.first_order.dim)).sum(1)  # [B, T]
         if pairwise is not None:
             terms = terms + pairwise[:, None]
         spread: Tensor = self.direction * terms.t()[:, None]
@@ -75,20 +58,18 @@ class NFMTowers(nn.Module):
     He and Chua, SIGIR 2017, https://doi.org/10.1145/3077136.3080777, equations 2 to 5.
 
     Shape:
-        ids [B, F], vectors [B, F * D] -> [T, K, B]
+        batch of B rows, vectors [B, F * D] -> [T, K, B]
     """
 
-    def __init__(
-        self, vocabulary_sizes: Sequence[int], dim: int, *, count: int, options: Sizes, batch_norm: bool = False
-    ) -> None:
+    def __init__(self, embedding: FeatureEmbedding, *, count: int, options: Tower, batch_norm: bool = False) -> None:
         super().__init__()
-        self.dim = dim
-        self.mlp = layers_over(dim, count=count, options=options, batch_norm=batch_norm)
-        self.scalars = Scalars(vocabulary_sizes, count=count, width=options.layers[-1])
+        self.dim = embedding.dim
+        self.mlp = layers_over(embedding.dim, count=count, options=options, batch_norm=batch_norm)
+        self.scalars = Scalars(embedding, count=count, width=options.layers[-1])
 
-    def forward(self, ids: Ids, vectors: Tensor) -> Tensor:
+    def forward(self, batch: Batch, vectors: Tensor) -> Tensor:
         """Run all towers."""
-        tower: Tensor = self.mlp(bi_interaction(vectors.unflatten(1, (-1, self.dim))).t()) + self.scalars(ids)
+        tower: Tensor = self.mlp(bi_interaction(vectors.unflatten(1, (-1, self.dim))).t()) + self.scalars(batch)
         return tower
 
 
@@ -98,21 +79,19 @@ class DeepFMTowers(nn.Module):
     Guo et al., "DeepFM", IJCAI 2017, https://doi.org/10.24963/ijcai.2017/239, equations 1 to 4.
 
     Shape:
-        ids [B, F], vectors [B, F * D] -> [T, K, B]
+        batch of B rows, vectors [B, F * D] -> [T, K, B]
     """
 
-    def __init__(
-        self, vocabulary_sizes: Sequence[int], dim: int, *, count: int, options: Sizes, batch_norm: bool = False
-    ) -> None:
+    def __init__(self, embedding: FeatureEmbedding, *, count: int, options: Tower, batch_norm: bool = False) -> None:
         super().__init__()
-        self.dim = dim
-        self.mlp = layers_over(len(vocabulary_sizes) * dim, count=count, options=options, batch_norm=batch_norm)
-        self.scalars = Scalars(vocabulary_sizes, count=count, width=options.layers[-1])
+        self.dim = embedding.dim
+        self.mlp = layers_over(embedding.width, count=count, options=options, batch_norm=batch_norm)
+        self.scalars = Scalars(embedding, count=count, width=options.layers[-1])
 
-    def forward(self, ids: Ids, vectors: Tensor) -> Tensor:
+    def forward(self, batch: Batch, vectors: Tensor) -> Tensor:
         """Run all towers."""
         pairwise = bi_interaction(vectors.unflatten(1, (-1, self.dim))).sum(1)  # [B]
-        tower: Tensor = self.mlp(vectors.t()) + self.scalars(ids, pairwise)
+        tower: Tensor = self.mlp(vectors.t()) + self.scalars(batch, pairwise)
         return tower
 
 
@@ -124,27 +103,25 @@ class AFMTowers(nn.Module):
     with the square of the number of fields.
 
     Shape:
-        ids [B, F], vectors [B, F * D] -> [T, K, B]
+        batch of B rows, vectors [B, F * D] -> [T, K, B]
     """
 
     left: Tensor
     right: Tensor
 
-    def __init__(
-        self, vocabulary_sizes: Sequence[int], dim: int, *, count: int, options: Sizes, batch_norm: bool = False
-    ) -> None:
+    def __init__(self, embedding: FeatureEmbedding, *, count: int, options: Tower, batch_norm: bool = False) -> None:
         super().__init__()
         assert not batch_norm, "there is no layer to normalise"
-        self.dim, self.count, self.dropout = dim, count, options.dropout[-1]
-        pairs = torch.combinations(torch.arange(len(vocabulary_sizes)), 2)  # [P, 2]
+        self.dim, self.count, self.dropout = embedding.dim, count, options.dropout[-1]
+        pairs = torch.combinations(torch.arange(len(embedding.features)), 2)  # [P, 2]
         self.register_buffer("left", pairs[:, 0], persistent=False)
         self.register_buffer("right", pairs[:, 1], persistent=False)
-        self.attention = GroupedLinear(count, dim, options.attention_factor)
+        self.attention = GroupedLinear(count, self.dim, options.attention_factor)
         self.score = GroupedLinear(count, options.attention_factor, 1, bias=False)
-        self.projection = GroupedLinear(count, dim, options.layers[-1])
-        self.scalars = Scalars(vocabulary_sizes, count=count, width=options.layers[-1])
+        self.projection = GroupedLinear(count, self.dim, options.layers[-1])
+        self.scalars = Scalars(embedding, count=count, width=options.layers[-1])
 
-    def forward(self, ids: Ids, vectors: Tensor) -> Tensor:
+    def forward(self, batch: Batch, vectors: Tensor) -> Tensor:
         """Run all towers."""
         fields = vectors.t().unflatten(0, (-1, self.dim))  # [F, D, B]
         products = (fields[self.left] * fields[self.right]).transpose(0, 1)  # [D, P, B]
@@ -152,5 +129,5 @@ class AFMTowers(nn.Module):
         scores = self.score(hidden).view(self.count, 1, len(self.left), len(vectors))
         shares = torch.softmax(scores, dim=2)  # [T, 1, P, B]
         pooled = (shares * products).sum(2)  # [T, D, B]
-        tower: Tensor = self.projection(F.dropout(pooled, self.dropout, self.training)) + self.scalars(ids)
+        tower: Tensor = self.projection(F.dropout(pooled, self.dropout, self.training)) + self.scalars(batch)
         return tower

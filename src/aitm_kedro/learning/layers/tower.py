@@ -4,57 +4,30 @@ Every kind makes any number of towers at once, one for each task or expert. What
 ``factorisation.py``; here is the plain one, and the table of all.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, Literal, Self
+from collections.abc import Callable
 
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from aitm_kedro.core.parameters import Parameters
-from aitm_kedro.learning.layers.embedding import Ids
+from aitm_kedro.learning.layers.batch import Batch
+from aitm_kedro.learning.layers.embedding import FeatureEmbedding
 from aitm_kedro.learning.layers.factorisation import AFMTowers, DeepFMTowers, NFMTowers, layers_over
+from aitm_kedro.learning.network_options import Tower
 
 # B = rows of a batch, F = fields, D = embedding size, T = towers, K = width of a tower's output
-
-
-class Tower(Parameters):
-    """A task's tower (paper, section A.1); a bare name such as ``tower: nfm`` sets the kind alone."""
-
-    kind: Literal["mlp", "nfm", "deepfm", "afm"] = "mlp"
-    layers: tuple[int, ...] = Field((128, 64, 32), min_length=1, description="widths; afm uses the last one alone")
-    dropout: tuple[float, ...] = Field((0.1, 0.3, 0.3), description="one rate a layer; afm uses the last one alone")
-    attention_factor: int = Field(8, ge=1, description="hidden size of afm's attention over pairs of fields")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_name(cls, value: Any) -> Any:
-        return {"kind": value} if isinstance(value, str) else value
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if len(self.dropout) != len(self.layers):
-            raise ValueError(f"dropout has {len(self.dropout)} rates for {len(self.layers)} layers")
-        if any(not 0 <= rate < 1 for rate in self.dropout):
-            raise ValueError(f"dropout {list(self.dropout)} must lie in [0, 1)")
-        if any(width < 1 for width in self.layers):
-            raise ValueError(f"layers {list(self.layers)} must be positive")
-        return self
 
 
 class MLPTowers(nn.Module):
     """Multi-layer perceptrons over the concatenated embeddings.
 
     Shape:
-        ids [B, F], vectors [B, F * D] -> [T, K, B]
+        batch of B rows, vectors [B, F * D] -> [T, K, B]
     """
 
-    def __init__(
-        self, vocabulary_sizes: Sequence[int], dim: int, *, count: int, options: Tower, batch_norm: bool = False
-    ) -> None:
+    def __init__(self, embedding: FeatureEmbedding, *, count: int, options: Tower, batch_norm: bool = False) -> None:
         super().__init__()
-        self.mlp = layers_over(len(vocabulary_sizes) * dim, count=count, options=options, batch_norm=batch_norm)
+        self.mlp = layers_over(embedding.width, count=count, options=options, batch_norm=batch_norm)
 
-    def forward(self, ids: Ids, vectors: Tensor) -> Tensor:
+    def forward(self, batch: Batch, vectors: Tensor) -> Tensor:
         """Run all towers."""
         result: Tensor = self.mlp(vectors.t())
         return result
@@ -63,26 +36,28 @@ class MLPTowers(nn.Module):
 KINDS = {"mlp": MLPTowers, "nfm": NFMTowers, "deepfm": DeepFMTowers, "afm": AFMTowers}
 
 
-def build_towers(
-    vocabulary_sizes: Sequence[int], dim: int, *, count: int, options: Tower, batch_norm: bool = False
-) -> nn.Module:
+def build_towers(embedding: FeatureEmbedding, *, count: int, options: Tower, batch_norm: bool = False) -> nn.Module:
     """Towers of one kind over embeddings of F fields.
 
     Args:
-        vocabulary_sizes: ids of each field.
-        dim: D.
+        embedding: of the features; what it makes of a row is what the towers work on.
         count: T.
         options: kind and sizes.
         batch_norm: normalise before each ReLU of the layers.
 
     Returns:
-        A module: ids [B, F], vectors [B, F * D] -> [T, K, B], K the width of the last layer.
+        A module: batch of B rows, vectors [B, F * D] -> [T, K, B], K the width of the last layer.
 
     Example:
         >>> import torch
-        >>> towers = build_towers([3, 4], 5, count=2, options=Tower(kind="deepfm"))
-        >>> towers(torch.zeros(7, 2, dtype=torch.int32), torch.zeros(7, 10)).shape
+        >>> from aitm_kedro.core.features import FeatureSpec
+        >>> embedding = FeatureEmbedding([FeatureSpec(name="city", kind="categorical", ids=4)], dim=5)
+        >>> towers, batch = (
+        ...     build_towers(embedding, count=2, options=Tower(kind="deepfm")),
+        ...     Batch(torch.zeros(7, 1).int()),
+        ... )
+        >>> towers(batch, embedding(batch)).shape
         torch.Size([2, 32, 7])
     """
     kind: Callable[..., nn.Module] = KINDS[options.kind]
-    return kind(vocabulary_sizes, dim, count=count, options=options, batch_norm=batch_norm)
+    return kind(embedding, count=count, options=options, batch_norm=batch_norm)

@@ -9,35 +9,21 @@ does otherwise. Our deviations: other layers start as torch.nn.Linear; dropout r
 """
 
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple, Self
+from typing import ClassVar, NamedTuple
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from aitm_kedro.learning.layers.embedding import Embedding, Ids
+from aitm_kedro.core.features import FeatureSpec
+from aitm_kedro.learning.layers.batch import ALL_ALIKE, Batch, LossWeights
+from aitm_kedro.learning.layers.embedding import FeatureEmbedding
 from aitm_kedro.learning.layers.grouped import Heads
-from aitm_kedro.learning.layers.tower import Tower, build_towers
+from aitm_kedro.learning.layers.tower import build_towers
 from aitm_kedro.learning.layers.transfer import AIT, Transfer
-from aitm_kedro.learning.networks.base import Network, NetworkOptions, cross_entropy
+from aitm_kedro.learning.network_options import AITMOptions
+from aitm_kedro.learning.networks.base import Network, cross_entropy
 
 # B = rows of a batch, F = fields, T = tasks (steps), K = width of a tower's output
-
-
-class AITMOptions(NetworkOptions):
-    """AITM; where the authors' released code differs from the paper, the paper is the default."""
-
-    tower: Tower = Tower()
-    alpha: float = Field(0.6, ge=0, description="weight of the behavioural expectation calibrator, eq. 13")
-    batch_norm: bool = Field(False, description="the release's 'standard' file normalises before the activation")
-    transfer_dropout: float = Field(0.3, ge=0, lt=1, description="of g; the paper is silent, the release has 0.3")
-    attention_bias: bool = Field(False, description="of h1, h2, h3; the paper is silent, the release has none")
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if self.batch_norm and self.tower.kind == "afm":
-            raise ValueError("batch_norm is true, but a tower of kind afm has no layers to normalise; set it to false")
-        return self
 
 
 class Inspection(NamedTuple):
@@ -60,47 +46,46 @@ class AITM(Network):
     """The paper's model for any number of tasks T >= 1.
 
     Shape:
-        ids [B, F] -> logits [B, T]
+        batch of B rows -> logits [B, T]
 
     Example:
-        >>> model = AITM(vocabulary_sizes=[3, 4], steps=["click", "buy"], options=AITMOptions())
-        >>> model(torch.zeros(7, 2, dtype=torch.int32)).shape
+        >>> cities = FeatureSpec(name="city", kind="categorical", ids=4)
+        >>> model = AITM(features=[cities], steps=["click", "buy"], options=AITMOptions())
+        >>> model(Batch(torch.zeros(7, 1, dtype=torch.int32))).shape
         torch.Size([7, 2])
     """
 
     paper: ClassVar[str] = "https://doi.org/10.1145/3447548.3467071"
-    Options: ClassVar[type[NetworkOptions]] = AITMOptions
 
-    def __init__(self, *, vocabulary_sizes: Sequence[int], steps: Sequence[str], options: AITMOptions) -> None:
+    def __init__(self, *, features: Sequence[FeatureSpec], steps: Sequence[str], options: AITMOptions) -> None:
         super().__init__(steps)
         tasks, width = len(steps), options.tower.layers[-1]
         self.alpha = options.alpha
-        self.embedding = Embedding(vocabulary_sizes, dim=options.embedding_dim)
-        self.towers = build_towers(
-            vocabulary_sizes, options.embedding_dim, count=tasks, options=options.tower, batch_norm=options.batch_norm
-        )
+        self.embedding = FeatureEmbedding(features, dim=options.embedding_dim, numeric=options.numeric)
+        self.towers = build_towers(self.embedding, count=tasks, options=options.tower, batch_norm=options.batch_norm)
         self.transfers = nn.ModuleList(Transfer(width, dropout=options.transfer_dropout) for _ in range(tasks - 1))
         self.ait = AIT(width, bias=options.attention_bias) if tasks > 1 else None
         self.output = Heads(tasks, width)
 
-    def forward(self, ids: Ids) -> Tensor:
+    def forward(self, batch: Batch) -> Tensor:
         """Logits [B, T] of the end-to-end probabilities (eq. 10)."""
-        _, _, z, _ = self._pass(ids)
+        _, _, z, _ = self._pass(batch)
         logits: Tensor = self.output(torch.stack(z))
         return logits
 
-    def loss(self, output: Tensor, labels: Tensor) -> Tensor:
+    def loss(self, output: Tensor, labels: Tensor, weights: LossWeights = ALL_ALIKE) -> Tensor:
         """Cross-entropy plus alpha times the behavioural expectation calibrator (eq. 13)."""
-        return cross_entropy(output, labels) + self.alpha * calibrator(self.probabilities(output))
+        excess = calibrator(self.probabilities(output), weights.rows)
+        return cross_entropy(output, labels, weights) + self.alpha * excess
 
     def regularised(self) -> list[nn.Parameter]:
         """The attention matrices."""
         return [self.ait.weight] if self.ait is not None else []
 
     @torch.no_grad()
-    def inspect(self, ids: Ids) -> Inspection:
-        """What the model computes on its way to the logits of ids [B, F]."""
-        q, p, z, weights = self._pass(ids)
+    def inspect(self, batch: Batch) -> Inspection:
+        """What the model computes on its way to the logits of a batch."""
+        q, p, z, weights = self._pass(batch)
         none = q.new_empty(q.shape[-1], 0)
         return Inspection(
             q=q.permute(2, 0, 1),
@@ -109,8 +94,8 @@ class AITM(Network):
             transfer_weight=torch.stack(weights, dim=1) if weights else none,
         )
 
-    def _pass(self, ids: Ids) -> tuple[Tensor, list[Tensor], list[Tensor], list[Tensor]]:
-        q = self.towers(ids, self.embedding(ids))  # [T, K, B]
+    def _pass(self, batch: Batch) -> tuple[Tensor, list[Tensor], list[Tensor], list[Tensor]]:
+        q = self.towers(batch, self.embedding(batch))  # [T, K, B]
         p: list[Tensor] = []
         z: list[Tensor] = [q[0]]  # eq. 9
         weights: list[Tensor] = []
@@ -123,11 +108,13 @@ class AITM(Network):
         return q, p, z, weights
 
 
-def calibrator(probabilities: Tensor) -> Tensor:
+def calibrator(probabilities: Tensor, row_weights: Tensor | None = None) -> Tensor:
     """How far a step's probability exceeds that of the step before, averaged over the rows (eq. 12).
 
     Shape:
-        [B, T] -> scalar
+        probabilities [B, T], row_weights [B] or None -> scalar
     """
     excess = (probabilities[:, 1:] - probabilities[:, :-1]).clamp_min(0)
+    if row_weights is not None:
+        excess = excess * row_weights[:, None]
     return excess.sum() / len(probabilities)

@@ -1,50 +1,41 @@
-"""What every network is to the training loop, which knows no model by name."""
+"""Base class of all networks: what the training loop, which knows no model by name, asks of one."""
 
 from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor, nn
 
-from aitm_kedro.core.parameters import Parameters
-from aitm_kedro.learning.layers.embedding import Ids
+from aitm_kedro.learning.layers.batch import ALL_ALIKE, Batch, LossWeights
+from aitm_kedro.learning.layers.embedding import FeatureEmbedding
 
 # B = rows of a batch, F = fields, T = steps
-
-
-class NetworkOptions(Parameters):
-    """What every network can be told; a network's own options derive from it."""
-
-    embedding_dim: int = Field(5, ge=1)
 
 
 class Network(nn.Module):
     """A network that predicts every step of the funnel, end to end from the impression.
 
-    A subclass takes ``vocabulary_sizes``, ``steps`` and ``options`` by keyword, and writes ``forward``. It overrides
+    A subclass takes ``features``, ``steps`` and ``options`` by keyword, and writes ``forward``. It overrides
     ``loss`` and ``probabilities`` where its output is not logits of end-to-end probabilities, ``regularised`` where
     parameters beside the embeddings carry L2, and ``parts`` where it consists of independent networks.
 
     Attributes:
         paper: where the model comes from.
-        Options: class of its options, the value of its key in ``conf/*/parameters``.
         steps: the T step names, in funnel order.
     """
 
     paper: ClassVar[str]
-    Options: ClassVar[type[NetworkOptions]]
 
     def __init__(self, steps: Sequence[str]) -> None:
         super().__init__()
         self.steps = tuple(steps)
 
-    def forward(self, ids: Ids) -> Tensor:
+    def forward(self, batch: Batch) -> Tensor:
         """Predict a batch.
 
         Args:
-            ids: int32 or int64 [B, F], each field counting from 0; with list fields, see ``embedding.WithLists``.
+            batch: B rows.
 
         Returns:
             float32 [B, T], which ``probabilities`` and ``loss`` understand; logits of the end-to-end probabilities
@@ -52,9 +43,9 @@ class Network(nn.Module):
         """
         raise NotImplementedError
 
-    def loss(self, output: Tensor, labels: Tensor) -> Tensor:
+    def loss(self, output: Tensor, labels: Tensor, weights: LossWeights = ALL_ALIKE) -> Tensor:
         """What training minimises: a scalar, from the output [B, T] of ``forward`` and float labels [B, T]."""
-        return cross_entropy(output, labels)
+        return cross_entropy(output, labels, weights)
 
     def probabilities(self, output: Tensor) -> Tensor:
         """End-to-end probabilities [B, T] from the output of ``forward``."""
@@ -68,11 +59,17 @@ class Network(nn.Module):
         """Parameters beside the embeddings that carry L2."""
         return []
 
+    @property
+    def reads_values(self) -> bool:
+        """Whether a batch has to bring the values of numeric features."""
+        return any(module.reads_values for module in self.modules() if isinstance(module, FeatureEmbedding))
 
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+
+def cross_entropy(logits: Tensor, labels: Tensor, weights: LossWeights = ALL_ALIKE) -> Tensor:
     """Cross-entropy summed over the steps, averaged over the rows (eq. 11), stable for any logit.
 
     Shape:
         logits, labels [B, T] -> scalar
     """
-    return F.binary_cross_entropy_with_logits(logits, labels, reduction="sum") / len(logits)
+    summed = F.binary_cross_entropy_with_logits(logits, labels, weight=weights.matrix(), reduction="sum")
+    return summed / len(logits)

@@ -8,40 +8,34 @@ a single layer for each task on top.
 from collections.abc import Sequence
 from typing import ClassVar
 
-from pydantic import Field
 from torch import Tensor
 
-from aitm_kedro.learning.layers.embedding import Embedding, Ids
-from aitm_kedro.learning.layers.experts import Expert, Gates, mix
+from aitm_kedro.core.features import FeatureSpec
+from aitm_kedro.learning.layers.batch import Batch
+from aitm_kedro.learning.layers.embedding import FeatureEmbedding
+from aitm_kedro.learning.layers.experts import Gates, mix
 from aitm_kedro.learning.layers.grouped import Heads
 from aitm_kedro.learning.layers.tower import build_towers
-from aitm_kedro.learning.networks.base import Network, NetworkOptions
+from aitm_kedro.learning.network_options import MMoEOptions
+from aitm_kedro.learning.networks.base import Network
 
 # B = rows of a batch, F = fields, T = tasks (steps), E = experts, K = width of an expert's output
-
-
-class MMoEOptions(NetworkOptions):
-    """MMoE, and OMoE, which differs in the number of gates alone."""
-
-    expert: Expert = Expert()
-    experts_per_task: int = Field(2, ge=1, description="experts are this times T, all of them shared")
 
 
 class MMoE(Network):
     """Mixtures of E experts, one mixture for each gate.
 
     Shape:
-        ids [B, F] -> logits [B, T]
+        batch of B rows -> logits [B, T]
     """
 
     paper: ClassVar[str] = "https://doi.org/10.1145/3219819.3220007"
-    Options: ClassVar[type[NetworkOptions]] = MMoEOptions
 
-    def __init__(self, *, vocabulary_sizes: Sequence[int], steps: Sequence[str], options: MMoEOptions) -> None:
+    def __init__(self, *, features: Sequence[FeatureSpec], steps: Sequence[str], options: MMoEOptions) -> None:
         super().__init__(steps)
         tasks, experts = len(steps), options.experts_per_task * len(steps)
-        self.embedding = Embedding(vocabulary_sizes, dim=options.embedding_dim)
-        self.experts = build_towers(vocabulary_sizes, options.embedding_dim, count=experts, options=options.expert)
+        self.embedding = FeatureEmbedding(features, dim=options.embedding_dim, numeric=options.numeric)
+        self.experts = build_towers(self.embedding, count=experts, options=options.expert)
         self.gates = Gates(self.embedding.width, count=self.gate_count(tasks), experts=experts)
         self.output = Heads(tasks, options.expert.layers[-1])
 
@@ -50,9 +44,9 @@ class MMoE(Network):
         """One gate for each task."""
         return tasks
 
-    def forward(self, ids: Ids) -> Tensor:
+    def forward(self, batch: Batch) -> Tensor:
         """Logits [B, T] of the end-to-end probabilities."""
-        vectors = self.embedding(ids)
-        mixed = mix(self.gates(vectors.t()), self.experts(ids, vectors))  # [G, K, B]
+        vectors = self.embedding(batch)
+        mixed = mix(self.gates(vectors.t()), self.experts(batch, vectors))  # [G, K, B]
         logits: Tensor = self.output(mixed.squeeze(0))  # with one gate, one mixture for all tasks
         return logits

@@ -11,7 +11,7 @@ class OMoE(MMoE):
     """MMoE with a single gate: all tasks read the same mixture.
 
     Shape:
-        ids [B, F] -> logits [B, T]
+        batch of B rows -> logits [B, T]
     """
 
     @staticmethod

@@ -8,51 +8,44 @@ and a single layer for each task on top.
 from collections.abc import Sequence
 from typing import ClassVar
 
-from pydantic import Field
 from torch import Tensor
 
-from aitm_kedro.learning.layers.embedding import Embedding, Ids
-from aitm_kedro.learning.layers.experts import Expert, Gates, mix
+from aitm_kedro.core.features import FeatureSpec
+from aitm_kedro.learning.layers.batch import Batch
+from aitm_kedro.learning.layers.embedding import FeatureEmbedding
+from aitm_kedro.learning.layers.experts import Gates, mix
 from aitm_kedro.learning.layers.grouped import Heads
 from aitm_kedro.learning.layers.tower import build_towers
-from aitm_kedro.learning.networks.base import Network, NetworkOptions
+from aitm_kedro.learning.network_options import PLEOptions
+from aitm_kedro.learning.networks.base import Network
 
 # B = rows of a batch, F = fields, T = tasks (steps), S = shared experts, O = a task's own, K = width of their output
-
-
-class PLEOptions(NetworkOptions):
-    """PLE."""
-
-    expert: Expert = Expert()
-    shared_experts_per_task: int = Field(1, ge=1, description="shared experts are this times T")
-    own_experts: int = Field(1, ge=1, description="experts of each task's own")
 
 
 class PLE(Network):
     """A gate for each task over the shared experts and its own.
 
     Shape:
-        ids [B, F] -> logits [B, T]
+        batch of B rows -> logits [B, T]
     """
 
     paper: ClassVar[str] = "https://doi.org/10.1145/3383313.3412236"
-    Options: ClassVar[type[NetworkOptions]] = PLEOptions
 
-    def __init__(self, *, vocabulary_sizes: Sequence[int], steps: Sequence[str], options: PLEOptions) -> None:
+    def __init__(self, *, features: Sequence[FeatureSpec], steps: Sequence[str], options: PLEOptions) -> None:
         super().__init__(steps)
-        tasks, dim, expert = len(steps), options.embedding_dim, options.expert
+        tasks, expert = len(steps), options.expert
         self.shared_count, self.own_count = options.shared_experts_per_task * tasks, options.own_experts
-        self.embedding = Embedding(vocabulary_sizes, dim=dim)
-        self.shared = build_towers(vocabulary_sizes, dim, count=self.shared_count, options=expert)
-        self.own = build_towers(vocabulary_sizes, dim, count=self.own_count * tasks, options=expert)
+        self.embedding = FeatureEmbedding(features, dim=options.embedding_dim, numeric=options.numeric)
+        self.shared = build_towers(self.embedding, count=self.shared_count, options=expert)
+        self.own = build_towers(self.embedding, count=self.own_count * tasks, options=expert)
         self.gates = Gates(self.embedding.width, count=tasks, experts=self.shared_count + self.own_count)
         self.output = Heads(tasks, expert.layers[-1])
 
-    def forward(self, ids: Ids) -> Tensor:
+    def forward(self, batch: Batch) -> Tensor:
         """Logits [B, T] of the end-to-end probabilities."""
-        vectors = self.embedding(ids)
+        vectors = self.embedding(batch)
         shares = self.gates(vectors.t())  # [T, S + O, B]
-        own = self.own(ids, vectors).unflatten(0, (len(self.steps), self.own_count))  # [T, O, K, B]
-        common = mix(shares[:, : self.shared_count], self.shared(ids, vectors))
+        own = self.own(batch, vectors).unflatten(0, (len(self.steps), self.own_count))  # [T, O, K, B]
+        common = mix(shares[:, : self.shared_count], self.shared(batch, vectors))
         logits: Tensor = self.output(common + mix(shares[:, self.shared_count :], own))
         return logits

@@ -1,1 +1,1 @@
-"""Training, checking and running networks: any of them, the loop knows no model by name."""
+"""Training of networks: batches, loop, optimisers, early stopping."""

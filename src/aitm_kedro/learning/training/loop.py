@@ -4,20 +4,21 @@ import logging
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from math import ceil, isfinite
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.examples import Examples
-from aitm_kedro.learning.networks import Network
+from aitm_kedro.core.progress import Progress
+from aitm_kedro.learning.history import History, Validation
+from aitm_kedro.learning.layers.batch import LossWeights
+from aitm_kedro.learning.networks.base import Network
 from aitm_kedro.learning.parameters import Training
-from aitm_kedro.learning.training.batches import CHUNK, Batch, shuffled_batches
+from aitm_kedro.learning.training.batches import CHUNK, Labelled, shuffled_batches
 from aitm_kedro.learning.training.devices import autocast, choose_device, cpu_threads, keep_freed_memory
 from aitm_kedro.learning.training.optimisers import Optimiser
 from aitm_kedro.learning.training.predict import predict
-from aitm_kedro.learning.training.progress import Progress
 from aitm_kedro.learning.training.stopping import (
     EarlyStopping,
     check_can_decide,
@@ -38,7 +39,7 @@ def fit(
     options: Training,
     main_steps: Sequence[str],
     seed: int,
-) -> dict[str, Any]:
+) -> History:
     """Train a network in place; it ends with the state of its best validation, on the CPU, in evaluation mode.
 
     Args:
@@ -51,7 +52,7 @@ def fit(
             on CUDA up to the order of atomic additions.
 
     Returns:
-        The history, ready for JSON: every validation, the best epoch, speed and sizes.
+        The history: every validation, the best epoch, speed and sizes.
 
     Raises:
         InputError: a split is empty or has no positives of a step, no main step can be scored, the device is not there,
@@ -81,12 +82,23 @@ class _Run:
     ) -> None:
         self.device = choose_device(options.device)
         self.model = model.to(self.device)
-        self.train, self.valid = train, valid
+        self.train, self.valid = (
+            examples if model.reads_values else examples.without_values() for examples in (train, valid)
+        )
         self.options, self.main_steps, self.seed = options, main_steps, seed
         self.optimiser = Optimiser(self.model, options=options)
         self.stopping = EarlyStopping(patience=options.patience)
-        self.progress = Progress(rows_per_epoch=len(train), max_epochs=options.max_epochs)
-        self.validations: list[dict[str, Any]] = []
+        self.progress = Progress(
+            what=f"training, at most {options.max_epochs} epochs", unit="rows", total=options.max_epochs * len(train)
+        )
+        self.validations: list[Validation] = []
+        weights = [options.task_weight(step) for step in model.steps]
+        self.task_weights = torch.tensor(weights, device=self.device) if set(weights) != {1.0} else None
+
+    @property
+    def epoch(self) -> float:
+        """Epochs trained so far."""
+        return self.progress.done / len(self.train)
 
     def train_until_stopped(self) -> None:
         """Train until patience or epochs run out, then restore the best state."""
@@ -102,24 +114,23 @@ class _Run:
         self.stopping.restore(self.model)
         self.model.cpu().eval()
 
-    def history(self) -> dict[str, Any]:
+    def history(self) -> History:
         """What happened."""
-        return {
-            "validations": self.validations,
-            "best_epoch": self.stopping.best_epoch,
-            "best_deciding": self.stopping.best,
-            "main_steps": list(self.main_steps),
-            "epochs": round(self.progress.epoch, 6),
-            "rows_per_second": round(self.progress.rows_per_second, 1),
-            "seconds": round(self.progress.seconds, 3),
-            "seconds_per_epoch": round(self.progress.seconds / self.progress.epoch, 3),
-            "device": str(self.device),
-            "precision": self.options.precision,
-            "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
-            "train_rows": len(self.train),
-            "valid_rows": len(self.valid),
-            "seed": self.seed,
-        }
+        return History(
+            validations=tuple(self.validations),
+            main_steps=tuple(self.main_steps),
+            best_epoch=self.stopping.best_epoch,
+            best_deciding=self.stopping.best,
+            epochs=round(self.epoch, 6),
+            seconds=round(self.progress.seconds, 3),
+            seconds_per_epoch=round(self.progress.seconds / self.epoch, 3),
+            rows_per_second=round(self.progress.rate, 1),
+            device=str(self.device),
+            precision=self.options.precision,
+            parameters=sum(parameter.numel() for parameter in self.model.parameters()),
+            train_rows=len(self.train),
+            valid_rows=len(self.valid),
+        )
 
     def _marks(self) -> list[int]:
         return validation_marks(
@@ -128,32 +139,33 @@ class _Run:
             validate_every=self.options.validate_every,
         )
 
-    def _batches(self) -> Iterator[Batch]:
+    def _batches(self) -> Iterator[Labelled]:
         generator = torch.Generator().manual_seed(self.seed)
         for _ in range(self.options.max_epochs):
             yield from shuffled_batches(
                 self.train, batch_size=self.options.batch_size, generator=generator, device=self.device
             )
 
-    def _train_on(self, batches: Iterator[Batch]) -> float:
+    def _train_on(self, batches: Iterator[Labelled]) -> float:
         """Train on some batches; mean loss over their rows."""
         self.model.train()
         self.progress.resume()
         total, rows = 0.0, 0
         while chunk := list(islice(batches, CHUNK)):
-            losses = [self._step(batch) * len(batch.labels) for batch in chunk]
+            losses = [self._step(labelled) * len(labelled.labels) for labelled in chunk]
             total += self._finite(torch.stack(losses).sum().item())  # the one place where the CPU waits for a GPU
-            trained = sum(len(batch.labels) for batch in chunk)
+            trained = sum(len(labelled.labels) for labelled in chunk)
             rows += trained
-            self.progress.advance(trained)
-            self.progress.log(loss=total / rows, best=self.stopping.best)
+            best = "none yet" if self.stopping.best is None else f"{self.stopping.best:.4f}"
+            self.progress.advance(trained, suffix=f"loss {total / rows:.5f}, best validation AUC {best}")
         return total / rows
 
-    def _step(self, batch: Batch) -> Tensor:
+    def _step(self, labelled: Labelled) -> Tensor:
         """One step of the optimiser; the loss before it."""
         self.optimiser.zero_grad()
+        weights = LossWeights(labelled.row_weights, self.task_weights)
         with autocast(self.device, self.options.precision):
-            loss = self.model.loss(self.model(batch.ids), batch.labels)
+            loss = self.model.loss(self.model(labelled.batch), labelled.labels, weights)
         loss.backward()
         self.optimiser.step()
         return loss.detach()
@@ -162,25 +174,26 @@ class _Run:
         if isfinite(loss):
             return loss
         raise InputError(
-            f"training diverged: the loss is {loss} after {self.progress.epoch:.2f} epochs; lower "
+            f"training diverged: the loss is {loss} after {self.epoch:.2f} epochs; lower "
             f"training.learning_rate ({self.options.learning_rate})"
         )
 
     def _validate(self, loss: float) -> None:
         predictions = predict(self.model, self.valid)
-        aucs = step_aucs(self.valid.labels, predictions, steps=self.model.steps)
-        deciding, epoch = deciding_metric(aucs, self.main_steps), round(self.progress.epoch, 6)
+        aucs = step_aucs(self.valid, predictions)
+        deciding = deciding_metric(aucs, self.main_steps, self.options.task_weights)
+        epoch = round(self.epoch, 6)
         best = self.stopping.update(deciding, epoch=epoch, model=self.model)
         self.validations.append(
-            {
-                "epoch": epoch,
-                "rows": self.progress.rows,
-                "seconds": round(self.progress.seconds, 3),
-                "train_loss": loss,
-                "valid_auc": aucs,
-                "deciding": deciding,
-                "best": best,
-            }
+            Validation(
+                epoch=epoch,
+                rows=int(self.progress.done),
+                seconds=round(self.progress.seconds, 3),
+                train_loss=loss,
+                valid_auc=aucs,
+                deciding=deciding,
+                best=best,
+            )
         )
         logger.info(
             "epoch %.2f: loss %.5f, validation AUC %.4f (mean of %s)%s, %s rows/s",
@@ -189,5 +202,5 @@ class _Run:
             deciding,
             ", ".join(self.main_steps),
             ", the best so far" if best else "",
-            f"{self.progress.rows_per_second:,.0f}",
+            f"{self.progress.rate:,.0f}",
         )

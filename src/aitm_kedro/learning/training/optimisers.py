@@ -13,9 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from aitm_kedro.learning.layers.embedding import Embedding, Gathered
-from aitm_kedro.learning.networks import Network
+from aitm_kedro.learning.layers.embedding import EmbeddingTable
+from aitm_kedro.learning.networks.base import Network
 from aitm_kedro.learning.parameters import Training
+from aitm_kedro.learning.training.row_updates import Reading, RowReadings
 
 # n = readings of a table in a batch, U = distinct rows among them, R = rows of the table, D = embedding size
 
@@ -24,41 +25,38 @@ EPSILON = 1e-8
 
 
 class LazyAdam:
-    """Adam over the rows that ``Embedding`` has gathered since the last step.
+    """Adam over the rows that were read since the last step.
 
     Args:
-        embeddings: the tables; from now on their gradients wait in ``gathered``.
+        tables: from now on their gradients wait in ``RowReadings``.
         learning_rate: of Adam.
         l2: gradient of l2 / 2 |w|^2 is added for each distinct row of the batch.
     """
 
-    def __init__(self, embeddings: Sequence[Embedding], *, learning_rate: float, l2: float) -> None:
+    def __init__(self, tables: Sequence[EmbeddingTable], *, learning_rate: float, l2: float) -> None:
         self.learning_rate = learning_rate
         self.l2 = l2
         self.steps = 0
-        self.tables = [(embedding, _Moments(embedding.weight)) for embedding in embeddings]
-        for embedding in embeddings:
-            embedding.lazy = True
+        self.tables = [(RowReadings(table), _Moments(table.weight)) for table in tables]
 
     def zero_grad(self) -> None:
-        """Forget what was gathered."""
-        for embedding, _ in self.tables:
-            embedding.gathered.clear()
+        """Forget what was read."""
+        for read, _ in self.tables:
+            read.clear()
 
     def release(self) -> None:
         """Give the tables back: their gradients go to ``weight.grad`` again."""
-        self.zero_grad()
-        for embedding, _ in self.tables:
-            embedding.lazy = False
+        for read, _ in self.tables:
+            read.detach()
 
     @torch.no_grad()
     def step(self) -> None:
-        """Update the rows that were gathered."""
+        """Update the rows that were read."""
         self.steps += 1
-        for embedding, moments in self.tables:
-            if embedding.gathered:
-                rows, gradients = moments.sum_by_row(embedding.gathered)
-                self._update(embedding.weight, moments.both, rows, gradients)
+        for read, moments in self.tables:
+            if read.readings:
+                rows, gradients = moments.sum_by_row(read.readings)
+                self._update(read.table.weight, moments.both, rows, gradients)
 
     def _update(self, weight: Tensor, moments: Tensor, rows: Tensor, gradients: Tensor) -> None:
         """One step of Adam on ``rows`` [U], given their gradients [U, D]."""
@@ -87,15 +85,15 @@ class _Moments:
         self.both = torch.zeros(rows, 2 * dim, device=weight.device)
         self.owner = torch.zeros(rows, dtype=torch.int32, device=weight.device)
 
-    def sum_by_row(self, gathered: Sequence[Gathered]) -> tuple[Tensor, Tensor]:
+    def sum_by_row(self, readings: Sequence[Reading]) -> tuple[Tensor, Tensor]:
         """Distinct rows [U] and the sum of the gradients of their readings [U, D].
 
         Instead of sorting, every reading writes its number to its row; whichever stays there stands for the row.
         """
-        rows = torch.cat([part.rows for part in gathered])
-        gradients = torch.cat([_gradient(part.vectors) for part in gathered])
-        readings, dim = gradients.shape
-        numbers = torch.arange(readings, dtype=torch.int32, device=rows.device)
+        rows = torch.cat([part.rows for part in readings])
+        gradients = torch.cat([_gradient(part.vectors) for part in readings])
+        count, dim = gradients.shape
+        numbers = torch.arange(count, dtype=torch.int32, device=rows.device)
         self.owner.scatter_(0, rows, numbers)
         standing = self.owner.index_select(0, rows)  # [n]
         cells = standing.long()[:, None] * dim + torch.arange(dim, device=rows.device)
@@ -106,7 +104,7 @@ class _Moments:
 
 
 def _gradient(vectors: Tensor) -> Tensor:
-    """Gradient of gathered vectors; zero where the loss did not depend on them."""
+    """Gradient of the vectors of a reading; zero where the loss did not depend on them."""
     return vectors.grad.contiguous() if vectors.grad is not None else torch.zeros_like(vectors)
 
 
@@ -114,14 +112,14 @@ class Optimiser:
     """Adam for all parameters of a network, with L2 where the network wants it."""
 
     def __init__(self, model: Network, *, options: Training) -> None:
-        embeddings = [module for module in model.modules() if isinstance(module, Embedding)]
-        tables = [embedding.weight for embedding in embeddings]
+        tables = [module for module in model.modules() if isinstance(module, EmbeddingTable)]
+        weights = [table.weight for table in tables]
         lazy = options.embedding_updates == "lazy"
-        decayed = model.regularised() + ([] if lazy else tables)
-        special = {id(parameter) for parameter in decayed + tables}
+        decayed = model.regularised() + ([] if lazy else weights)
+        special = {id(parameter) for parameter in decayed + weights}
         plain = [parameter for parameter in model.parameters() if id(parameter) not in special]
         self.dense = _adam(plain, decayed, options=options)
-        self.lazy = LazyAdam(embeddings if lazy else [], learning_rate=options.learning_rate, l2=options.l2)
+        self.lazy = LazyAdam(tables if lazy else [], learning_rate=options.learning_rate, l2=options.l2)
 
     def zero_grad(self) -> None:
         """Forget all gradients."""

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 
 from aitm_kedro.core.examples import Examples
-from aitm_kedro.learning.networks import Network
-from aitm_kedro.learning.training.batches import ordered_ids
+from aitm_kedro.learning.networks.base import Network
+from aitm_kedro.learning.training.batches import ordered_batches
 
 # N = examples, T = steps
 
@@ -29,8 +29,9 @@ def predict(model: Network, examples: Examples, *, batch_size: int = BATCH) -> n
     model.eval()
     with torch.inference_mode():
         start = 0
-        for ids in ordered_ids(examples, batch_size=batch_size, device=device):
-            found = model.probabilities(model(ids)).cpu().numpy()
+        read = examples if model.reads_values else examples.without_values()
+        for batch in ordered_batches(read, batch_size=batch_size, device=device):
+            found = model.probabilities(model(batch)).cpu().numpy()
             result[start : start + len(found)] = found
             start += len(found)
     model.train(was_training)

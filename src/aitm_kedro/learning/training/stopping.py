@@ -94,12 +94,18 @@ def check_can_learn(train: Examples) -> None:
         )
 
 
-def step_aucs(labels: np.ndarray, predictions: np.ndarray, *, steps: Sequence[str]) -> dict[str, float | None]:
-    """AUC of every step; None where one class is absent. Both arrays are [N, T]."""
-    return {step: auc(labels[:, t], predictions[:, t]) for t, step in enumerate(steps)}
+def step_aucs(examples: Examples, predictions: np.ndarray) -> dict[str, float | None]:
+    """AUC of every step, from predictions [N, T]; None where one class is absent."""
+    labels, weights = examples.labels, examples.row_weights
+    return {step: auc(labels[:, t], predictions[:, t], weights) for t, step in enumerate(examples.steps)}
 
 
-def deciding_metric(aucs: Mapping[str, float | None], main_steps: Sequence[str]) -> float:
-    """Mean AUC of the main steps that have one."""
-    values = [value for step in main_steps if (value := aucs[step]) is not None]
-    return float(np.mean(values))
+def deciding_metric(
+    aucs: Mapping[str, float | None], main_steps: Sequence[str], task_weights: Mapping[str, float] | None = None
+) -> float:
+    """Mean AUC of the main steps that have one, by the weights of their tasks (1 where a step has none)."""
+    known = [step for step in main_steps if aucs[step] is not None]
+    values = np.array([aucs[step] for step in known], np.float64)
+    if not task_weights:
+        return float(values.mean())
+    return float(np.average(values, weights=[task_weights.get(step, 1.0) for step in known]))

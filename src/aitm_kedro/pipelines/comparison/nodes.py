@@ -1,81 +1,101 @@
 """Nodes of the comparison."""
 
 import logging
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from aitm_kedro import figures
-from aitm_kedro.comparison import markdown as scoreboard
-from aitm_kedro.comparison import summary as board
+from aitm_kedro.comparison.gathering import ComparisonNotes, RunKey, gather
+from aitm_kedro.comparison.markdown import describe_test, tabulate
+from aitm_kedro.comparison.summary import summarise
 from aitm_kedro.core.funnel import Funnel
 from aitm_kedro.core.published import Published
 from aitm_kedro.evaluation.parameters import Evaluation
+from aitm_kedro.evaluation.results import Metrics
+from aitm_kedro.tables.reports import CountsReport
 
 logger = logging.getLogger(__name__)
 
 
-def compare_models(
-    *scores: pd.DataFrame | None, runs: Sequence[str]
-) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
-    """Put the numbers of all models together.
+def compare_runs(
+    *metrics: Metrics | None, keys: Sequence[RunKey]
+) -> tuple[pd.DataFrame, pd.DataFrame, ComparisonNotes]:
+    """Put the numbers of all runs together.
 
     Args:
-        *scores: of each of the runs, None where it has none.
-        runs: their names.
+        *metrics: of each of the keys, None where there are none.
+        keys: names of runs, each with a seed; the oracle has none.
 
     Returns:
-        The tidy table (model, seed, step, metric, value), the same by segment, and what is to be known of them: how
-        the models were trained, and what is missing.
+        The tidy table (run, model, seed, step, metric, value), the same by segment, and what is to be known of them:
+        how the runs were trained, and what is missing.
     """
-    gathered = board.gather(dict(zip(runs, scores, strict=True)))
-    for note in gathered.notes:
+    gathered = gather(list(zip(keys, metrics, strict=True)))
+    for note in gathered.notes.notes:
         logger.warning(note)
-    return gathered.comparison, gathered.segments, {"settings": gathered.settings, "notes": gathered.notes}
+    return gathered.comparison, gathered.segments, gathered.notes
 
 
-def summarise_models(
-    comparison: pd.DataFrame, funnel: Funnel, *placements: pd.DataFrame | None, runs: Sequence[str]
+def summarise_runs(
+    comparison: pd.DataFrame,
+    funnel: Funnel,
+    *placements: pd.DataFrame | None,
+    keys: Sequence[RunKey],
+    reference: str,
+    subject: str | None,
 ) -> pd.DataFrame:
-    """Means over seeds, gains, and paired tests, one row a model and step."""
-    return board.summarise(comparison, dict(zip(runs, placements, strict=True)), steps=funnel.steps)
+    """Means over seeds, gains over the reference, and paired tests of the subject, one row a run and step."""
+    placed = dict(zip(keys, placements, strict=True))
+    return summarise(comparison, placed, steps=funnel.steps, reference=reference, subject=subject)
 
 
 def tabulate_comparison(
     summary: pd.DataFrame,
     comparison: pd.DataFrame,
-    notes: Mapping[str, Any],
-    counts_report: Mapping[str, Any],
+    notes: ComparisonNotes,
+    counts_report: CountsReport | None,
     funnel: Funnel,
     evaluation: Evaluation,
     published: Published,
+    *,
+    reference: str,
+    subject: str | None,
 ) -> str:
     """Write the comparison as Markdown: the paper's Table 2, and what others report for a published data set."""
-    return scoreboard.tabulate(
+    return tabulate(
         summary,
         comparison,
         steps=funnel.steps,
         main_steps=funnel.main_steps,
+        reference=reference,
+        subject=subject,
         confidence=evaluation.confidence,
-        tested_on=scoreboard.describe_test(comparison, steps=funnel.steps),
-        settings=notes["settings"],
-        notes=notes["notes"],
+        tested_on=describe_test(comparison, steps=funnel.steps),
+        notes=notes,
         published=published,
-        verdict=str(counts_report.get("verdict", "not checked")),
+        verdict=(counts_report or CountsReport()).verdict,
     )
 
 
-def draw_comparison(summary: pd.DataFrame, comparison: pd.DataFrame, funnel: Funnel) -> Figure:
-    """Draw the AUC of every model on the main steps."""
-    steps = [step for step in funnel.steps if step in funnel.main_steps]
-    return figures.draw_comparison(summary, comparison, steps=steps)
+def draw_comparison(
+    summary: pd.DataFrame, comparison: pd.DataFrame, funnel: Funnel, *, reference: str, subject: str | None
+) -> Figure:
+    """Draw the AUC of every run on the main steps."""
+    return figures.draw_comparison(summary, comparison, steps=_main_steps(funnel), reference=reference, subject=subject)
 
 
 def draw_segments(segment_comparison: pd.DataFrame, funnel: Funnel, evaluation: Evaluation) -> Figure:
-    """Draw the AUC of every model within each segment as a heat map."""
-    steps = [step for step in funnel.steps if step in funnel.main_steps]
+    """Draw the AUC of every run within each segment as a heat map."""
     return figures.draw_segments(
-        segment_comparison, steps=steps, segment=funnel.segment, min_positives=evaluation.min_segment_positives
+        segment_comparison,
+        steps=_main_steps(funnel),
+        segment=funnel.segment,
+        min_positives=evaluation.min_segment_positives,
     )
+
+
+def _main_steps(funnel: Funnel) -> list[str]:
+    """The main steps in funnel order."""
+    return [step for step in funnel.steps if step in funnel.main_steps]

@@ -4,39 +4,47 @@ from collections.abc import Sequence
 
 from kedro.pipeline import Node, Pipeline
 
+from aitm_kedro.config.runs import Run, Runs
+from aitm_kedro.evaluation.results import ORACLE
 from aitm_kedro.pipelines.binding import bind
 from aitm_kedro.pipelines.comparison.nodes import (
-    compare_models,
+    compare_runs,
     draw_comparison,
     draw_segments,
-    summarise_models,
+    summarise_runs,
     tabulate_comparison,
 )
+from aitm_kedro.pipelines.naming import leaving
 
 
-def create_pipeline(*, models: Sequence[str], seeds: Sequence[int]) -> Pipeline:
-    """Compare every model and seed with each other, with the yardstick and the truth.
+def create_pipeline(runs: Runs, chosen: Sequence[tuple[Run, int]]) -> Pipeline:
+    """Compare runs and seeds with each other, and with the truth.
 
     Results that are not there are named in the table; the rest is compared.
+
+    Args:
+        runs: all of the configuration, of which one is the reference.
+        chosen: those that are compared, with a seed each.
     """
-    runs = [f"{model}.seed{seed}" for model in models for seed in seeds] + ["logistic.seed0"]
-    judged = [*runs, "oracle"]
+    keys: list[tuple[str, int | None]] = [(run.name, seed) for run, seed in chosen]
+    judged = [*keys, (ORACLE, None)]
+    roles = {"reference": runs.reference, "subject": runs.explain}
     return Pipeline(
         [
             Node(
-                bind(compare_models, runs=judged),
-                [_dataset(run, "scores") for run in judged],
+                bind(compare_runs, keys=judged),
+                [leaving(*key, "metrics") for key in judged],
                 ["comparison", "segment_comparison", "comparison_notes"],
-                name="compare_models",
+                name="compare_runs",
             ),
             Node(
-                bind(summarise_models, runs=runs),
-                ["comparison", "params:funnel", *(_dataset(run, "placements") for run in runs)],
+                bind(summarise_runs, keys=keys, **roles),
+                ["comparison", "params:funnel", *(leaving(*key, "placements") for key in keys)],
                 "comparison_summary",
-                name="summarise_models",
+                name="summarise_runs",
             ),
             Node(
-                tabulate_comparison,
+                bind(tabulate_comparison, **roles),
                 [
                     "comparison_summary",
                     "comparison",
@@ -50,7 +58,7 @@ def create_pipeline(*, models: Sequence[str], seeds: Sequence[int]) -> Pipeline:
                 name="tabulate_comparison",
             ),
             Node(
-                draw_comparison,
+                bind(draw_comparison, **roles),
                 ["comparison_summary", "comparison", "params:funnel"],
                 "comparison_figure",
                 name="draw_comparison",
@@ -64,8 +72,3 @@ def create_pipeline(*, models: Sequence[str], seeds: Sequence[int]) -> Pipeline:
         ],
         tags="comparison",
     )
-
-
-def _dataset(run: str, what: str) -> str:
-    """Kedro keeps the dot for namespaces, so what a namespace hands on has a name without one."""
-    return f"{run.replace('.', '_')}_{what}"

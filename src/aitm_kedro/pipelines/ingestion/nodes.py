@@ -1,4 +1,4 @@
-"""Nodes of the ingestion stage."""
+"""Nodes of the ingestion stage: from the raw table to typed, unique, labelled impressions."""
 
 import logging
 from typing import Any
@@ -9,9 +9,10 @@ from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.features import Features
 from aitm_kedro.core.funnel import IMPRESSION_ID, Funnel
 from aitm_kedro.tables.attribution import attribute_conversions
-from aitm_kedro.tables.deduplication import Deduplicated, deduplicate
+from aitm_kedro.tables.deduplication import deduplicate
 from aitm_kedro.tables.maturity import is_mature_by_label, is_mature_by_time, mature_until, observed_until
 from aitm_kedro.tables.parameters import Ingestion, Split
+from aitm_kedro.tables.reports import IngestionReport, RowsAside
 from aitm_kedro.tables.source import Source, empty_oracle, read_source
 
 logger = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ def ingest_impressions(
     features: Features,
     split: Split,
     ingestion: Ingestion,
-) -> tuple[ir.Table, ir.Table, dict[str, Any]]:
+) -> tuple[ir.Table, ir.Table, IngestionReport]:
     """Type, deduplicate and label the raw impressions, and leave out the immature ones.
 
     Args:
@@ -54,42 +55,42 @@ def ingest_impressions(
         is_mature = is_mature_by_label(labelled, funnel)
     immature = int(labelled.filter(~is_mature).count().execute())
     mature = labelled.filter(is_mature) if immature else labelled
-    report = _report(source, unique, funnel, immature=immature)
-    report["source"] = source_report
+    aside = RowsAside(exact_duplicates=unique.exact, other_duplicates=unique.other, immature=immature)
+    report = _report(source, aside, funnel, source_report)
+    _check_any_left(report, funnel)
+    logger.info("Ingested %d of %d rows, aside: %s", report.rows_out, report.rows_in, aside)
     oracle = mature.select(IMPRESSION_ID, *source.oracle) if source.oracle else empty_oracle(mature, funnel)
     return mature.drop(*source.oracle) if source.oracle else mature, oracle, report
 
 
-def _report(source: Source, unique: Deduplicated, funnel: Funnel, *, immature: int) -> dict[str, Any]:
-    """Account for every row: rows_in = rows_out + all of rows_aside."""
-    aside = {"exact_duplicates": unique.exact, "other_duplicates": unique.other, "immature": immature}
-    times: dict[str, Any] = {"first_impression": source.first, "last_impression": source.last}
-    if source.labels_from == "times" and source.last is not None:
-        times |= {
-            "observed_until": observed_until(funnel, source.last),
-            "mature_until": mature_until(funnel, source.last),
-        }
-    report = {
-        "rows_in": source.rows,
-        "rows_out": source.rows - sum(aside.values()),
-        "rows_aside": aside,
-        "labels_from": source.labels_from,
-        "windows_days": dict(funnel.windows) if source.labels_from == "times" else None,
-        **{name: moment.isoformat(sep=" ") if moment else None for name, moment in times.items()},
-    }
-    if report["rows_out"] == 0:
-        raise InputError(
-            f"none of the {source.rows} impressions is mature: "
-            + (
-                f"the log ends {report['observed_until']} and all windows together are {funnel.total_window:g} days; "
-                "use a longer log or shorter funnel.windows"
-                if source.labels_from == "times"
-                else f"each has a null among {list(funnel.steps)}; use rows whose outcome is known"
-            )
-        )
-    if funnel.windows and source.labels_from == "columns":
+def _report(source: Source, aside: RowsAside, funnel: Funnel, source_report: dict[str, Any]) -> IngestionReport:
+    has_windows = source.labels_from == "times"
+    if funnel.windows and not has_windows:
         logger.warning(
             "Labels come from columns, so funnel.windows is not used: a null label says what is not known yet"
         )
-    logger.info("Ingested %d of %d rows, aside: %s", report["rows_out"], source.rows, aside)
-    return report
+    end = source.last if has_windows else None
+    return IngestionReport(
+        rows_in=source.rows,
+        rows_out=source.rows - aside.total,
+        rows_aside=aside,
+        labels_from=source.labels_from,
+        windows_days=dict(funnel.windows) if has_windows else None,
+        first_impression=source.first,
+        last_impression=source.last,
+        observed_until=observed_until(funnel, end) if end else None,
+        mature_until=mature_until(funnel, end) if end else None,
+        source=source_report,
+    )
+
+
+def _check_any_left(report: IngestionReport, funnel: Funnel) -> None:
+    if report.rows_out:
+        return
+    why = (
+        f"the log ends {report.observed_until} and all windows together are {funnel.total_window:g} days; "
+        "use a longer log or shorter funnel.windows"
+        if report.labels_from == "times"
+        else f"each has a null among {list(funnel.steps)}; use rows whose outcome is known"
+    )
+    raise InputError(f"none of the {report.rows_in} impressions is mature: {why}")

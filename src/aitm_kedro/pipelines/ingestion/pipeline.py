@@ -1,4 +1,4 @@
-"""Wiring of the ingestion stage."""
+"""Wiring of the ingestion stage, which is one node."""
 
 from kedro.pipeline import Pipeline, node
 

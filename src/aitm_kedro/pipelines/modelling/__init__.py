@@ -1,4 +1,4 @@
-"""Modelling: every model trained, run on the test split, and judged; the yardstick and the truth beside them."""
+"""Modelling: every run trained, used on the test split, judged, and packed into a bundle; the truth judged beside."""
 
 from aitm_kedro.pipelines.modelling.pipeline import create_pipeline
 

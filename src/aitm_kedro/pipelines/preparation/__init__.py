@@ -1,4 +1,4 @@
-"""Impressions to encoded examples: legality, split, sampling, vocabulary, ids."""
+"""Impressions to encoded examples: label consistency, split, downsampling, vocabulary, ids."""
 
 from aitm_kedro.pipelines.preparation.pipeline import create_pipeline
 

@@ -1,50 +1,50 @@
-"""Nodes of the preparation stage."""
+"""Nodes of the preparation stage: from impressions to encoded examples, and what models are told of each feature."""
 
 import logging
-from typing import Any
 
 import ibis.expr.types as ir
 import pandas as pd
 
-from aitm_kedro.core.features import Features
+from aitm_kedro.core.features import Features, FeatureSpecs
 from aitm_kedro.core.funnel import Funnel
 from aitm_kedro.core.published import Published
-from aitm_kedro.tables import consistency, encoding, sampling, splitting, statistics, vocabulary
+from aitm_kedro.tables import consistency, encoding, feature_specs, sampling, splitting, statistics, vocabulary
 from aitm_kedro.tables.known_counts import compare_counts
 from aitm_kedro.tables.parameters import Labels, Sampling, Split, VocabularyOptions
+from aitm_kedro.tables.reports import CountsReport, LabelReport, SamplingReport
 from aitm_kedro.tables.source import check_features
 
 logger = logging.getLogger(__name__)
 
 
-def check_labels(impressions: ir.Table, funnel: Funnel, labels: Labels) -> tuple[ir.Table, ir.Table, dict[str, Any]]:
-    """Find impressions whose labels break the order of the steps, and treat them by the policy.
+def check_labels(impressions: ir.Table, funnel: Funnel, labels: Labels) -> tuple[ir.Table, ir.Table, LabelReport]:
+    """Find impressions with inconsistent labels, and treat them by the policy.
 
     Returns:
-        legal_impressions, illegal_impressions, label_report.
+        legal_impressions (consistent labels), illegal_impressions (inconsistent ones, as they came in), label_report.
     """
     report = consistency.label_report(impressions, funnel, labels.policy)
-    logger.info("Labels (%s): %d rows in, %d out", labels.policy, report["rows_in"], report["rows_out"])
-    legal = consistency.make_legal(impressions, funnel, labels.policy)
-    return legal, consistency.illegal_rows(impressions, funnel), report
+    logger.info("Labels (%s): %d rows in, %d out", labels.policy, report.rows_in, report.rows_out)
+    consistent = consistency.make_consistent(impressions, funnel, labels.policy)
+    return consistent, consistency.inconsistent_rows(impressions, funnel), report
 
 
 def check_published(
     impressions: ir.Table, funnel: Funnel, features: Features, split: Split, published: Published
-) -> dict[str, Any]:
+) -> CountsReport:
     """Say whether a published data set holds what it must."""
     return compare_counts(impressions, funnel=funnel, features=features, split=split, published=published)
 
 
-def split_impressions(legal: ir.Table, split: Split) -> tuple[ir.Table, ir.Table, ir.Table]:
+def split_impressions(impressions: ir.Table, split: Split) -> tuple[ir.Table, ir.Table, ir.Table]:
     """Divide the impressions into train, validation and test."""
-    parts = splitting.split_impressions(legal, split)
+    parts = splitting.split_impressions(impressions, split)
     return parts["train"], parts["valid"], parts["test"]
 
 
 def downsample_negatives(
     train: ir.Table, valid: ir.Table, funnel: Funnel, options: Sampling
-) -> tuple[ir.Table, ir.Table, dict[str, Any]]:
+) -> tuple[ir.Table, ir.Table, SamplingReport]:
     """Drop final-step negatives of train and validation until positives are lambda of train.
 
     Returns:
@@ -81,6 +81,11 @@ def build_vocabulary(
     learnt = vocabulary.learn_vocabulary(counted, features, options)
     logger.info("Vocabulary: %d fields, %d rows", learnt["feature"].nunique(), len(learnt))
     return vocabulary.as_table(learnt)
+
+
+def describe_features(train_sample: ir.Table, words: ir.Table, features: Features) -> FeatureSpecs:
+    """Say what models may know of each feature: number of ids, edges of bins, statistics of values in train."""
+    return feature_specs.describe_features(words, train_sample, features)
 
 
 def encode_impressions(table: ir.Table, words: ir.Table, funnel: Funnel, features: Features) -> ir.Table:

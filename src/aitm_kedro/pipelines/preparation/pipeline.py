@@ -1,4 +1,4 @@
-"""Wiring of the preparation stage."""
+"""Wiring of the preparation stage: label consistency, split, downsampling, vocabulary, encoding."""
 
 from kedro.pipeline import Pipeline, node
 
@@ -7,6 +7,7 @@ from aitm_kedro.pipelines.preparation.nodes import (
     check_labels,
     check_published,
     describe_dataset,
+    describe_features,
     downsample_negatives,
     encode_impressions,
     split_impressions,
@@ -62,6 +63,12 @@ def create_pipeline() -> Pipeline:
                 ],
                 outputs="vocabulary@table",
                 name="build_vocabulary",
+            ),
+            node(
+                describe_features,
+                inputs=["train_sample", "vocabulary@table", "params:features"],
+                outputs="feature_specs",
+                name="describe_features",
             ),
             *encoded,
             node(

@@ -1,8 +1,7 @@
 """Nodes of the reporting stage: what the figures are drawn from, and the figures."""
 
 import logging
-from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,19 +16,17 @@ from aitm_kedro.evaluation.reliability import tabulate_reliability
 from aitm_kedro.explain.parameters import Reporting
 from aitm_kedro.explain.representations import ADDED, AIT, ORIGINAL, draw_balanced, lay_out
 from aitm_kedro.explain.transfer_weights import COLUMNS, draw_groups, summarise_weights
-from aitm_kedro.learning.description import Description
-from aitm_kedro.learning.networks.aitm import AITM, Inspection
-from aitm_kedro.learning.training.batches import as_batch
-from aitm_kedro.learning.training.checkpoint import restore
-from aitm_kedro.learning.weights import Weights
+from aitm_kedro.learning.history import RunHistory
+from aitm_kedro.learning.learner import Trained
+from aitm_kedro.tables.reports import IngestionReport, LabelReport, SamplingReport
 
 logger = logging.getLogger(__name__)
 
 
 def draw_funnel(
-    ingestion_report: Mapping[str, Any],
-    label_report: Mapping[str, Any],
-    sampling_report: Mapping[str, Any],
+    ingestion_report: IngestionReport,
+    label_report: LabelReport,
+    sampling_report: SamplingReport,
     dataset_statistics: pd.DataFrame,
     funnel: Funnel,
 ) -> Figure:
@@ -39,15 +36,17 @@ def draw_funnel(
     return figures.draw_funnel(stages, rates, steps=funnel.steps)
 
 
-def draw_learning_curves(history: Mapping[str, Any], funnel: Funnel) -> Figure:
+def draw_learning_curves(history: RunHistory, funnel: Funnel) -> Figure:
     """Draw loss and validation AUC over the epochs."""
-    return figures.draw_learning_curves(history, steps=funnel.steps, main_steps=funnel.main_steps)
+    return figures.draw_learning_curves(
+        history.history, run=history.run, steps=funnel.steps, main_steps=funnel.main_steps
+    )
 
 
 def project_representations(
-    weights: Weights, test_examples: Examples, predictions: pd.DataFrame, funnel: Funnel, reporting: Reporting
+    trained: Trained, test_examples: Examples, predictions: pd.DataFrame, funnel: Funnel, reporting: Reporting
 ) -> pd.DataFrame:
-    """Lay out on a plane what AITM makes of positives and negatives of each main step."""
+    """Lay out on a plane what a network makes of positives and negatives of each main step."""
     judged = _read_judged(test_examples, predictions, funnel)
     parts = []
     for t, step in enumerate(funnel.steps):
@@ -55,20 +54,22 @@ def project_representations(
             continue
         rng = np.random.default_rng([reporting.seed, t])
         rows = draw_balanced(judged.labels[:, t], rows=reporting.tsne_rows, rng=rng)
-        components = _components(_inspect(weights, test_examples, rows), t)
+        components = _components(_inspect(trained, test_examples, rows), t)
         scores = _scores(predictions, step)[rows]
         parts.append(lay_out(components, judged.labels[rows, t], scores, step=step, seed=reporting.seed))
         logger.info("Laid out %d test rows for '%s'", len(rows), step)
     return pd.concat(parts, ignore_index=True)
 
 
-def draw_tsne(tsne_points: pd.DataFrame, funnel: Funnel, reporting: Reporting) -> Figure:
+def draw_tsne(tsne_points: pd.DataFrame, funnel: Funnel, reporting: Reporting, *, run: str) -> Figure:
     """Draw the t-SNE maps (paper, Figures 4 and 7)."""
-    return figures.draw_tsne(tsne_points, steps=funnel.steps, main_steps=funnel.main_steps, rows=reporting.tsne_rows)
+    return figures.draw_tsne(
+        tsne_points, run=run, steps=funnel.steps, main_steps=funnel.main_steps, rows=reporting.tsne_rows
+    )
 
 
 def weigh_transfer(
-    weights: Weights, test_examples: Examples, predictions: pd.DataFrame, funnel: Funnel, reporting: Reporting
+    trained: Trained, test_examples: Examples, predictions: pd.DataFrame, funnel: Funnel, reporting: Reporting
 ) -> pd.DataFrame:
     """Measure how much each step listens to the step before it, by label group and rank of log loss."""
     judged = _read_judged(test_examples, predictions, funnel)
@@ -77,15 +78,15 @@ def weigh_transfer(
         rng = np.random.default_rng([reporting.seed, t])
         groups = draw_groups(judged.labels[:, t - 1], judged.labels[:, t], rows=reporting.transfer_rows, rng=rng)
         for group, (rows, available) in groups.items():
-            weight = _inspect(weights, test_examples, rows).transfer_weight[:, t - 1].numpy()
+            weight = _inspect(trained, test_examples, rows).transfer_weight[:, t - 1].numpy()
             labels, scores = judged.labels[rows, t], _scores(predictions, pair[1])[rows]
             parts.append(summarise_weights(weight, labels, scores, pair=pair, group=group, available=available))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(COLUMNS))
 
 
-def draw_transfer_weights(transfer_weights_table: pd.DataFrame, funnel: Funnel) -> Figure:
+def draw_transfer_weights(transfer_weights_table: pd.DataFrame, funnel: Funnel, *, run: str) -> Figure:
     """Draw the weights of the transferred information (paper, Figure 6)."""
-    return figures.draw_transfer_weights(transfer_weights_table, steps=funnel.steps)
+    return figures.draw_transfer_weights(transfer_weights_table, run=run, steps=funnel.steps)
 
 
 def measure_reliability(
@@ -97,14 +98,18 @@ def measure_reliability(
     for step in (step for step in funnel.steps if step in funnel.main_steps):
         happened = judged.labels[:, judged.steps.index(step)]
         kinds = {"raw": _scores(predictions, step), "corrected": predictions[step].to_numpy()}
-        parts.append(tabulate_reliability(happened, kinds, step=step, bins=evaluation.calibration_bins))
+        parts.append(
+            tabulate_reliability(
+                happened, kinds, step=step, bins=evaluation.calibration_bins, row_weights=judged.row_weights
+            )
+        )
     return pd.concat(parts, ignore_index=True)
 
 
-def draw_calibration(calibration_table: pd.DataFrame, funnel: Funnel) -> Figure:
+def draw_calibration(calibration_table: pd.DataFrame, funnel: Funnel, *, run: str) -> Figure:
     """Draw reliability curves of the main steps."""
     steps = [step for step in funnel.steps if step in funnel.main_steps]
-    return figures.draw_calibration(calibration_table, steps=steps)
+    return figures.draw_calibration(calibration_table, run=run, steps=steps)
 
 
 def _read_judged(test_examples: Examples, predictions: pd.DataFrame, funnel: Funnel) -> Examples:
@@ -126,14 +131,12 @@ def _scores(predictions: pd.DataFrame, step: str) -> np.ndarray:
     return predictions[f"{step}_raw"].to_numpy()
 
 
-def _inspect(weights: Weights, examples: Examples, rows: np.ndarray) -> Inspection:
-    """What AITM computes on its way to the predictions of a few test rows."""
-    taken = examples.of_fields(Description.from_metadata(weights).fields).take(rows)
-    model = cast(AITM, restore(weights))
-    return model.inspect(as_batch(taken))
+def _inspect(trained: Trained, examples: Examples, rows: np.ndarray) -> Any:
+    """What an inspectable network computes on its way to the predictions of a few test rows."""
+    return trained.inspect(examples.take(rows))  # type: ignore[attr-defined]
 
 
-def _components(seen: Inspection, step: int) -> dict[str, np.ndarray]:
+def _components(seen: Any, step: int) -> dict[str, np.ndarray]:
     """The three vectors [n, K] of a step; the first step has only its own."""
     if step == 0:
         return {AIT: seen.z[:, 0].numpy()}

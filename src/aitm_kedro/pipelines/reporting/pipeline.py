@@ -1,9 +1,9 @@
 """Wiring of the reporting stage."""
 
-from collections.abc import Sequence
-
 from kedro.pipeline import Node, Pipeline
 
+from aitm_kedro.config.runs import Run, Runs
+from aitm_kedro.pipelines.binding import bind
 from aitm_kedro.pipelines.reporting.nodes import (
     draw_calibration,
     draw_funnel,
@@ -15,44 +15,59 @@ from aitm_kedro.pipelines.reporting.nodes import (
     weigh_transfer,
 )
 
-MODEL = "aitm"
 
-
-def create_pipeline(*, models: Sequence[str] = (MODEL,), seed: int = 0) -> Pipeline:
-    """Draw the figures of a run; those that look into AITM explain ``aitm.seed{seed}``.
-
-    Args:
-        models: that are trained; without AITM among them there is nothing to look into.
-        seed: of the one that is explained.
-    """
+def create_pipeline(runs: Runs) -> Pipeline:
+    """Draw the figures: of the data, and of the run that is explained (parameter ``explain``), with its first seed."""
     reports = ["ingestion_report", "label_report", "sampling_report", "dataset_statistics", "params:funnel"]
     nodes = [Node(draw_funnel, reports, "funnel_figure", name="draw_funnel")]
-    if MODEL in models:
-        nodes += _explanations(f"{MODEL}.seed{seed}")
+    if runs.explain is not None:
+        run = runs.find(runs.explain)
+        seed = runs.seeds_of(run, "full")[0]
+        nodes += _training_and_probabilities(run, seed)
+        if run.is_inspectable:
+            nodes += _inside(run, seed)
     return Pipeline(nodes, tags="reporting")
 
 
-def _explanations(run: str) -> list[Node]:
-    """Figures of one run of AITM. Nodes that read from its namespace live in it, as Kedro's naming asks."""
-    explained = [f"{run}.weights", "test_examples@arrays", f"{run}.predictions", "params:funnel", "params:reporting"]
-    judged = ["test_examples@arrays", f"{run}.predictions", "params:funnel", "params:evaluation"]
+def _training_and_probabilities(run: Run, seed: int) -> list[Node]:
+    """Figures of a run of any model. Nodes that read from its namespace live in it, as Kedro's naming asks."""
+    name = f"{run.name}.seed{seed}"
+    judged = ["test_examples@arrays", f"{name}.predictions", "params:funnel", "params:evaluation"]
     return [
         Node(
             draw_learning_curves,
-            [f"{run}.history", "params:funnel"],
+            [f"{name}.history", "params:funnel"],
             "learning_curves",
             name="draw_learning_curves",
-            namespace=MODEL,
+            namespace=run.name,
         ),
-        Node(project_representations, explained, "tsne_points", name="project_representations", namespace=MODEL),
-        Node(weigh_transfer, explained, "transfer_weights_table", name="weigh_transfer", namespace=MODEL),
-        Node(measure_reliability, judged, "calibration_table", name="measure_reliability", namespace=MODEL),
-        Node(draw_tsne, ["tsne_points", "params:funnel", "params:reporting"], "tsne", name="draw_tsne"),
+        Node(measure_reliability, judged, "calibration_table", name="measure_reliability", namespace=run.name),
         Node(
-            draw_transfer_weights,
+            bind(draw_calibration, run=run.name),
+            ["calibration_table", "params:funnel"],
+            "calibration",
+            name="draw_calibration",
+        ),
+    ]
+
+
+def _inside(run: Run, seed: int) -> list[Node]:
+    """Figures of what a network computes on its way."""
+    name = f"{run.name}.seed{seed}"
+    explained = [f"{name}.weights", "test_examples@arrays", f"{name}.predictions", "params:funnel", "params:reporting"]
+    return [
+        Node(project_representations, explained, "tsne_points", name="project_representations", namespace=run.name),
+        Node(weigh_transfer, explained, "transfer_weights_table", name="weigh_transfer", namespace=run.name),
+        Node(
+            bind(draw_tsne, run=run.name),
+            ["tsne_points", "params:funnel", "params:reporting"],
+            "tsne",
+            name="draw_tsne",
+        ),
+        Node(
+            bind(draw_transfer_weights, run=run.name),
             ["transfer_weights_table", "params:funnel"],
             "transfer_weights",
             name="draw_transfer_weights",
         ),
-        Node(draw_calibration, ["calibration_table", "params:funnel"], "calibration", name="draw_calibration"),
     ]

@@ -1,4 +1,4 @@
-"""Ali-CCP (Ma et al., SIGIR 2018, https://doi.org/10.1145/3209978.3210104), read from the files as downloaded.
+"""Reads Ali-CCP (Ma et al., SIGIR 2018, https://doi.org/10.1145/3209978.3210104) from the files as downloaded.
 
 The parts: ``layout`` (files, columns, fields), ``streams`` (files or archives as chunks of whole lines), ``parsing``
 (a chunk to columns, and the lines that cannot be read), ``commons`` (the rows that many impressions share),

@@ -1,10 +1,9 @@
-"""What became of every line: counts, complaints, and how far reading is."""
+"""Accounts for every line of the files of Ali-CCP: lines read, lines set aside by reason, and when to give up."""
 
 import logging
-import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import IO, Any
+from typing import Any
 
 import pyarrow as pa
 
@@ -15,7 +14,6 @@ from aitm_kedro.sources.ali_ccp.streams import File
 
 logger = logging.getLogger(__name__)
 
-SECONDS_BETWEEN_MESSAGES = 10.0
 PATIENCE = 1000
 """Unreadable lines from which on a file is given up if it consists of little else."""
 
@@ -111,32 +109,6 @@ def report_of(accounts: Mapping[str, Account], *, aside: str) -> dict[str, Any]:
         for name, account in accounts.items()
     }
     return {**sums, "unreadable_lines_in": aside, "files": files}
-
-
-class Progress:
-    """Says every few seconds how far a file is.
-
-    Args:
-        file: the file.
-        disk: the stream that it is read from.
-    """
-
-    def __init__(self, file: File, disk: IO[bytes]) -> None:
-        self._file, self._disk, self._bytes = file, disk, file.path.stat().st_size
-        self._start = self._said = time.monotonic()
-
-    def report(self, rows: int) -> None:
-        """Say it, unless it has just been said."""
-        now = time.monotonic()
-        if now - self._said < SECONDS_BETWEEN_MESSAGES:
-            return
-        self._said = now
-        done, elapsed = self._disk.tell() / self._bytes, now - self._start
-        logger.info(
-            "%s: %s rows, %.0f %% of %.1f GB, %s rows/s, at most %.0f s left",
-            self._file.name, f"{rows:,}", 100 * done, self._bytes / 1e9, f"{rows / elapsed:,.0f}",
-            elapsed * (1 - done) / done,
-        )  # fmt: skip
 
 
 def shown(line: bytes) -> str:

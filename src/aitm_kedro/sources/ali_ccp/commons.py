@@ -1,4 +1,4 @@
-"""The rows of the common features: what many impressions of one user share."""
+"""Collects the common features of Ali-CCP: rows that many impressions of one user share."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A chunk of the skeleton with the features of its common rows."""
+"""Joins a chunk of impressions (the skeleton of Ali-CCP) with the common features that its rows name."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""What the files of Ali-CCP look like: https://tianchi.aliyun.com/dataset/408."""
+"""The layout of the files of Ali-CCP (https://tianchi.aliyun.com/dataset/408): columns, fields, reasons to set aside."""
 
 import re
 from dataclasses import dataclass

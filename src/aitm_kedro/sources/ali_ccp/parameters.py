@@ -1,4 +1,4 @@
-"""Parameters of the source Ali-CCP."""
+"""Parameter class of the source Ali-CCP: where its files are, and how they are read."""
 
 from pydantic import Field
 

@@ -1,4 +1,4 @@
-"""From lines to columns.
+"""Parses a chunk of lines of Ali-CCP into columns, and tells which lines cannot be read.
 
 A feature text is a table in itself: with its entries on lines of their own, Arrow's CSV reader takes a whole chunk of
 them at once. That is quick, but one bad line spoils the chunk; only then are the lines looked at one by one, the bad

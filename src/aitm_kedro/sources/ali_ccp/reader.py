@@ -1,4 +1,4 @@
-"""All files joined into one Parquet file, and an account of every line."""
+"""Reads the four files of Ali-CCP into one Parquet file of impressions, with an account of every line."""
 
 import hashlib
 import json
@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.funnel import IMPRESSION_ID
 from aitm_kedro.core.parallel import cores, in_order
+from aitm_kedro.core.progress import Progress
 from aitm_kedro.core.storage import ensure, reason_of, remove
-from aitm_kedro.sources.ali_ccp.account import ASIDE, Account, Progress, aside_table, report_of
+from aitm_kedro.sources.ali_ccp.account import ASIDE, Account, aside_table, report_of
 from aitm_kedro.sources.ali_ccp.commons import collect
 from aitm_kedro.sources.ali_ccp.joining import Joined, join, schema_of
 from aitm_kedro.sources.ali_ccp.layout import COMMON, SKELETON, SPLITS, Fields, Split
@@ -165,11 +166,11 @@ class _Reader:
 
         account, workers = self._accounts[file.name], min(cores(), MOST_WORKERS)
         with file.open() as (content, disk):
-            progress = Progress(file, disk)
+            progress = Progress(what=f"reading {file.name}", unit="MB", total=file.path.stat().st_size / 1e6)
             for chunk, made in in_order(read, read_chunks(file, content, size=size), workers=workers):
                 if unreadable := account.add(chunk):
                     aside.write_table(aside_table(file.name, unreadable))
                     account.check_so_far()
-                progress.report(account.rows)
+                progress.advance_to(disk.tell() / 1e6, suffix=f"{account.rows:,} rows")
                 yield made
         account.check(share=self._options.max_unreadable)

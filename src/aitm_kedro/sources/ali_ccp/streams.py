@@ -1,4 +1,4 @@
-"""The four files as streams of whole lines, plain or inside of the archives as downloaded."""
+"""Opens the four files of Ali-CCP as streams of whole lines, plain or inside the archives as downloaded."""
 
 import gzip
 import tarfile

@@ -1,4 +1,4 @@
-"""``python -m aitm_kedro.sources.simulation``: recompute the ledger of docs/simulator.md."""
+"""``python -m aitm_kedro.sources.simulation``: recomputes the ledger of docs/simulator.md."""
 
 import argparse
 import sys

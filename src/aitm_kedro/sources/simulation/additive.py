@@ -1,4 +1,4 @@
-"""The best additive score: what effects that simply add up can know of the truth.
+"""The best additive score, a reference for models: what effects that simply add up can know of the truth.
 
 A logistic model with one free effect for each value of each field (numeric fields cut into fine quantile bins) is
 fitted to the true probabilities themselves, not to labels: no sampling noise, no model that is compared elsewhere.

@@ -1,4 +1,4 @@
-"""One chunk of the log as a table: the flow from features to truth, events and dirt."""
+"""Draws one chunk of the simulated log as a table: features, true probabilities, event times, noise."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 
 from aitm_kedro.core.funnel import IMPRESSION_ID, IMPRESSION_TIME, oracle_column, time_column
-from aitm_kedro.sources.simulation.calibration import Truth, calibrated
 from aitm_kedro.sources.simulation.clock import days_of, rows_for, timestamps
 from aitm_kedro.sources.simulation.events import draw_events, in_time_of
+from aitm_kedro.sources.simulation.intercepts import Truth, truth_at
 from aitm_kedro.sources.simulation.noise import copies, lose_values, spoil_events
 from aitm_kedro.sources.simulation.oracle import true_probabilities
 from aitm_kedro.sources.simulation.population import CATEGORICAL, NUMERIC, Features, draw_features
@@ -31,7 +31,7 @@ class Log:
     @classmethod
     def of(cls, settings: Settings) -> "Log":
         """Build the world and solve the intercepts (seconds)."""
-        return cls(settings=settings, world=world(), truth=calibrated(settings.rates))
+        return cls(settings=settings, world=world(), truth=truth_at(settings.rates))
 
     @property
     def rows(self) -> int:
@@ -53,9 +53,9 @@ class Log:
         logits = self.truth.logits(features, days)
         truth = true_probabilities(logits, in_time_of(features))
         times = draw_events(logits, days, features, rng)
-        spoil_events(times, days, self.settings.dirt, rng)
+        spoil_events(times, days, self.settings.noise, rng)
         lost = lose_values(len(days), rng)
-        kept = copies(len(days), self.settings.dirt, rng)
+        kept = copies(len(days), self.settings.noise, rng)
         return _table(np.arange(start, stop), days, features, lost, times, truth, self.world).take(pa.array(kept))
 
 

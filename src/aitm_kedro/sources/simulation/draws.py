@@ -1,4 +1,4 @@
-"""Drawing from fixed discrete distributions by table look-up, and random streams that go by name."""
+"""Random numbers: streams that go by name, and draws from fixed discrete distributions by table look-up."""
 
 import zlib
 

@@ -1,4 +1,4 @@
-"""What happens after an impression, and when."""
+"""Draws what happens after an impression, and when: outcomes of the steps, and delays between them."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -73,13 +73,13 @@ def draw_events(logits: np.ndarray, days: np.ndarray, features: Features, rng: n
     """
     n = len(days)
     unobserved = rng.standard_normal((UNOBSERVED.shape[1], n), np.float32)
-    noise = (LOADINGS @ UNOBSERVED).astype(np.float32)
+    loads = (LOADINGS @ UNOBSERVED).astype(np.float32)
     chance = rng.random((len(STEPS), n), np.float32)
     times = np.full((len(STEPS), n), np.nan)
     place = _place(features)
     rows, clock = np.arange(n), days
     for step, name in enumerate(STEPS):
-        logit = logits[step, rows] + noise[step] @ unobserved[:, rows]
+        logit = logits[step, rows] + loads[step] @ unobserved[:, rows]
         happened = chance[step, rows] * (1 + np.exp(-logit)) < 1
         rows, clock = rows[happened], clock[happened]
         clock = clock + _delays(step, name, place[rows], rng)

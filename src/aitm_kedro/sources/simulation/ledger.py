@@ -1,14 +1,14 @@
-"""The ledger: what the truth is made of, computed from the true logits and from nothing else."""
+"""The ledger: which parts of the simulated truth explain how much of it, computed from the true logits alone."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from aitm_kedro.sources.simulation.additive import Design, design, expected_auc, least_squares, logistic
-from aitm_kedro.sources.simulation.calibration import Truth, calibrated
 from aitm_kedro.sources.simulation.clock import mature_days
 from aitm_kedro.sources.simulation.draws import stream
 from aitm_kedro.sources.simulation.events import in_time_of
+from aitm_kedro.sources.simulation.intercepts import Truth, truth_at
 from aitm_kedro.sources.simulation.logits import GROUPS
 from aitm_kedro.sources.simulation.oracle import true_probabilities
 from aitm_kedro.sources.simulation.population import Features, draw_features
@@ -56,7 +56,7 @@ def ledger(rates: Rates, *, rows: int = 1_000_000) -> dict[str, StepLedger]:
         rates: what the intercepts are solved for.
         rows: mature impressions to draw (a minute and 1.5 GB a million).
     """
-    truth = calibrated(rates)
+    truth = truth_at(rates)
     rng = stream("ledger")
     days = mature_days(rows, rng)
     features = draw_features(days, world(), rng)

@@ -1,4 +1,4 @@
-"""From features to the observable part of the four step logits, by the terms of the story."""
+"""Turns features into the observable part of the four step logits, by the terms of the story."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""What goes wrong in a log: lost values, impossible sequences, clocks that run backwards, impressions sent twice.
+"""Noise of the simulated log: lost values, inconsistent labels, clocks that run backwards, duplicated impressions.
 
 Rows are chosen without a look at their features or at what came of them, so that the rows that stay clean are a
 random sample and the truth stays true of them.
@@ -7,7 +7,7 @@ random sample and the truth stays true of them.
 import numpy as np
 
 from aitm_kedro.sources.simulation.population import Features
-from aitm_kedro.sources.simulation.settings import Dirt
+from aitm_kedro.sources.simulation.settings import Noise
 
 # N = impressions, S = steps
 
@@ -28,7 +28,7 @@ LOST = {
 _MINUTE = 1 / 1440  # of a day
 
 # Steps of an impossible sequence: 1 it is in the log, 0 it is not.
-_ILLEGAL = np.array([[1, 0, 1, 0], [0, 1, 0, 0], [1, 0, 0, 1], [1, 1, 0, 1]], bool)
+_INCONSISTENT = np.array([[1, 0, 1, 0], [0, 1, 0, 0], [1, 0, 0, 1], [1, 1, 0, 1]], bool)
 
 
 def lose_values(rows: int, rng: np.random.Generator) -> Features:
@@ -36,18 +36,18 @@ def lose_values(rows: int, rng: np.random.Generator) -> Features:
     return {field: rng.random(rows, np.float32) < share for field, share in LOST.items()}
 
 
-def spoil_events(times: np.ndarray, days: np.ndarray, dirt: Dirt, rng: np.random.Generator) -> None:
+def spoil_events(times: np.ndarray, days: np.ndarray, noise: Noise, rng: np.random.Generator) -> None:
     """Overwrite the event times [S, N] of some rows, in place.
 
-    Illegal rows get one of four impossible sequences (a step without the one before); backward rows get a click and
-    an application that is earlier than the click, sometimes also an approval.
+    Some get inconsistent labels, one of four impossible sequences (a step without the one before); others go backwards:
+    an application that is earlier than its click, sometimes also an approval.
     """
     chance = rng.random(len(days), np.float32)
-    illegal = np.flatnonzero(chance < dirt.illegal)
-    backwards = np.flatnonzero((chance >= dirt.illegal) & (chance < dirt.illegal + dirt.backwards))
-    pattern = _ILLEGAL[rng.integers(0, len(_ILLEGAL), len(illegal))].T
-    minutes = np.cumsum(rng.integers(1, 60, (len(times), len(illegal))), axis=0)
-    times[:, illegal] = np.where(pattern, days[illegal] + minutes * _MINUTE, np.nan)
+    inconsistent = np.flatnonzero(chance < noise.illegal)
+    backwards = np.flatnonzero((chance >= noise.illegal) & (chance < noise.illegal + noise.backwards))
+    pattern = _INCONSISTENT[rng.integers(0, len(_INCONSISTENT), len(inconsistent))].T
+    minutes = np.cumsum(rng.integers(1, 60, (len(times), len(inconsistent))), axis=0)
+    times[:, inconsistent] = np.where(pattern, days[inconsistent] + minutes * _MINUTE, np.nan)
     click, early, late = rng.integers(1, 30, (3, len(backwards)))
     times[:, backwards] = np.nan
     times[0, backwards] = days[backwards] + (click + early) * _MINUTE
@@ -55,7 +55,7 @@ def spoil_events(times: np.ndarray, days: np.ndarray, dirt: Dirt, rng: np.random
     times[2, backwards] = np.where(late > 15, days[backwards] + (click + early + late) * _MINUTE, np.nan)
 
 
-def copies(rows: int, dirt: Dirt, rng: np.random.Generator) -> np.ndarray:
+def copies(rows: int, noise: Noise, rng: np.random.Generator) -> np.ndarray:
     """Row numbers in order, duplicated rows twice, [rows + duplicates] int64."""
-    twice = rng.random(rows, np.float32) < dirt.duplicated
+    twice = rng.random(rows, np.float32) < noise.duplicated
     return np.repeat(np.arange(rows), 1 + twice)

@@ -1,4 +1,7 @@
-"""The truth: P(step | the row's complete feature values), end to end, legal and inside the windows."""
+"""The oracle: true end-to-end probability of each step, given the complete feature values of a row.
+
+That every step happens inside its window is in it.
+"""
 
 import numpy as np
 

@@ -35,7 +35,7 @@ def draw_features(days: np.ndarray, world: World, rng: np.random.Generator) -> F
     """The complete features of impressions at ``days`` [N] (days since the start of the log).
 
     A numeric value that does not exist (days since the last order of somebody who never ordered) is NaN, and that is
-    its complete value. What the log loses by accident is lost later, in ``dirt``.
+    its complete value. What the log loses by accident is lost later, in ``noise``.
     """
     features = _context(days, world, rng)
     traits = _traits(features["audience_segment"], drift_of(days), world, rng)

@@ -1,4 +1,4 @@
-"""What a user of the simulator may choose: the size of the log, its rates, its dirt, its seed."""
+"""What a user of the simulator may choose: the size of the log, its rates, its noise, its seed."""
 
 import itertools
 import math
@@ -41,8 +41,14 @@ class Rates:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dirt:
-    """Shares of the impressions that the log spoils, whoever sees them and whatever came of them."""
+class Noise:
+    """Shares of the impressions that the log spoils, whoever sees them and whatever came of them.
+
+    Attributes:
+        duplicated: sent twice.
+        illegal: with inconsistent labels: a step without the step before it.
+        backwards: with an application that is earlier than its click.
+    """
 
     duplicated: float = 0.005
     illegal: float = 0.002
@@ -52,7 +58,7 @@ class Dirt:
         """Raise InputError for a share outside [0, 0.5]."""
         for name, share in asdict(self).items():
             if not 0 <= share <= 0.5:
-                raise InputError(f"simulation dirt '{name}' is {share}; give a share between 0 and 0.5")
+                raise InputError(f"simulation noise '{name}' is {share}; give a share between 0 and 0.5")
 
 
 PRESETS = {
@@ -70,14 +76,14 @@ class Settings:
         impressions: mature impressions, about; the immature tail and the duplicates come on top.
         rates: what the intercepts are solved for.
         seed: draws the rows. The story itself (which id does what) is the same for every seed.
-        dirt: what the log spoils.
+        noise: what the log spoils.
         chunk_rows: rows that are drawn together; each chunk has a random stream of its own.
     """
 
     impressions: int
     rates: Rates = PRESETS["base"]
     seed: int = 0
-    dirt: Dirt = field(default_factory=Dirt)
+    noise: Noise = field(default_factory=Noise)
     chunk_rows: int = 65_536
 
     def __post_init__(self) -> None:
@@ -94,7 +100,7 @@ class Settings:
         preset: str = "base",
         seed: int = 0,
         rates: dict[str, float] | None = None,
-        dirt: dict[str, float] | None = None,
+        noise: dict[str, float] | None = None,
         chunk_rows: int = 65_536,
     ) -> Self:
         """Settings from plain values, as they stand in a catalog entry.
@@ -104,7 +110,7 @@ class Settings:
             preset: 'base' or 'industrial', the rates.
             seed: draws the rows.
             rates: {step: share}, instead of the preset's.
-            dirt: {kind: share} of 'duplicated', 'illegal', 'backwards', instead of the usual ones.
+            noise: {kind: share} of 'duplicated', 'illegal', 'backwards', instead of the usual ones.
             chunk_rows: rows that are drawn together.
 
         Raises:
@@ -116,12 +122,12 @@ class Settings:
             impressions=impressions,
             rates=_override("rates", PRESETS[preset], rates),
             seed=seed,
-            dirt=_override("dirt", Dirt(), dirt),
+            noise=_override("noise", Noise(), noise),
             chunk_rows=chunk_rows,
         )
 
 
-Chosen = TypeVar("Chosen", Rates, Dirt)
+Chosen = TypeVar("Chosen", Rates, Noise)
 
 
 def _override(what: str, usual: Chosen, values: dict[str, float] | None) -> Chosen:

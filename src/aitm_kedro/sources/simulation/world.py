@@ -1,4 +1,4 @@
-"""The ids of the simulated log: what they are called, how often they are seen, from when on, and who stands behind.
+"""The ids of the simulated log: their names, how often they are seen, from when on, and what people stand behind.
 
 All of it is invented, drawn once from the streams of the story, and the same for every seed.
 """

@@ -1,9 +1,7 @@
-"""Writing a log to one Parquet file: drawn in parallel, written in order, there completely or not at all."""
+"""Writes a simulated log to one Parquet file: drawn in parallel, written in order, there completely or not at all."""
 
 import hashlib
 import json
-import logging
-import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,16 +11,14 @@ import pyarrow.parquet as pq
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.funnel import IMPRESSION_ID, IMPRESSION_TIME, time_column
 from aitm_kedro.core.parallel import cores, in_order
+from aitm_kedro.core.progress import Progress
 from aitm_kedro.core.storage import ensure, reason_of
 from aitm_kedro.sources.simulation import story
 from aitm_kedro.sources.simulation.chunks import Log
 from aitm_kedro.sources.simulation.population import CATEGORICAL, NUMERIC
 from aitm_kedro.sources.simulation.settings import STEPS, VERSION, Settings
 
-logger = logging.getLogger(__name__)
-
 ROWS_A_GROUP = 262_144
-SECONDS_BETWEEN_MESSAGES = 10.0
 
 
 def file_name(settings: Settings) -> str:
@@ -36,7 +32,7 @@ def file_name(settings: Settings) -> str:
 def ensure_log(folder: Path, settings: Settings, *, workers: int | None = None) -> Path:
     """The Parquet file of a log, written now if it is not there yet.
 
-    The file appears under its name only when it is complete and on the disk. Whoever needs the same folder at the
+    The file appears under its name only when it is complete and on the disk. Whoever needs the same file at the
     same time waits; what killed runs left behind is removed. Memory is bounded by a few chunks a worker.
 
     Args:
@@ -58,7 +54,7 @@ def ensure_log(folder: Path, settings: Settings, *, workers: int | None = None) 
 
 def _write(part: Path, log: Log, workers: int) -> None:
     chunks_a_group = max(ROWS_A_GROUP // log.settings.chunk_rows, 1)
-    progress = _Progress(log.rows)
+    progress = Progress(what="simulating", unit="rows", total=log.rows)
     waiting: list[pa.Table] = []
     writer: pq.ParquetWriter | None = None
     try:
@@ -68,7 +64,7 @@ def _write(part: Path, log: Log, workers: int) -> None:
             if len(waiting) == chunks_a_group or number == log.chunks:
                 writer.write_table(pa.concat_tables(waiting), row_group_size=2 * ROWS_A_GROUP)
                 waiting.clear()
-            progress.report(min(number * log.settings.chunk_rows, log.rows))
+            progress.advance_to(min(number * log.settings.chunk_rows, log.rows))
     finally:
         if writer is not None:
             writer.close()
@@ -86,23 +82,3 @@ def _open(part: Path, schema: pa.Schema) -> pq.ParquetWriter:
         column_encoding=dict.fromkeys(rising, "DELTA_BINARY_PACKED"),
         write_statistics=[IMPRESSION_ID, IMPRESSION_TIME],
     )
-
-
-class _Progress:
-    """Says every few seconds how far the log is."""
-
-    def __init__(self, rows: int) -> None:
-        self._rows = rows
-        self._start = self._said = time.monotonic()
-        logger.info("simulating %s impressions", f"{rows:,}")
-
-    def report(self, done: int) -> None:
-        now = time.monotonic()
-        if now - self._said < SECONDS_BETWEEN_MESSAGES and done < self._rows:
-            return
-        self._said = now
-        speed = done / max(now - self._start, 1e-9)
-        logger.info(
-            "simulated %s of %s impressions (%.0f %%), %s rows/s, %.0f s left",
-            f"{done:,}", f"{self._rows:,}", 100 * done / self._rows, f"{speed:,.0f}", (self._rows - done) / speed,
-        )  # fmt: skip

@@ -1,4 +1,7 @@
-"""Intercepts for given rates: solved on the sample of mature impressions, one step after the other."""
+"""Finds the intercepts at which the steps have the rates asked for, one step after the other.
+
+They are solved for on the sample of mature impressions, with what cannot be observed integrated out.
+"""
 
 from dataclasses import dataclass
 from functools import cache
@@ -35,8 +38,8 @@ class Truth:
 
 
 @cache
-def calibrated(rates: Rates) -> Truth:
-    """The truth at ``rates``; takes a few seconds, once in a process.
+def truth_at(rates: Rates) -> Truth:
+    """The truth with the intercepts for ``rates``; takes a few seconds, once in a process.
 
     Raises:
         InputError: rates that no intercept reaches.

@@ -1,0 +1,152 @@
+"""The bundle: one folder with everything that predicting needs, in open formats, sealed by checksums.
+
+manifest.json       what it is: funnel, columns, keep rates, metrics, provenance
+vocabulary.parquet  ids of every value
+model/              the trained model (``learning.learner.Trained.save``)
+checksums.json      SHA-256 of every other file
+"""
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import Field, ValidationError
+
+from aitm_kedro.core.checksums import seal, verify
+from aitm_kedro.core.errors import InputError
+from aitm_kedro.core.features import Features
+from aitm_kedro.core.funnel import Funnel
+from aitm_kedro.core.provenance import Provenance, Result
+from aitm_kedro.evaluation.results import Evaluated
+from aitm_kedro.learning.learner import Trained
+from aitm_kedro.learning.registry import load_trained
+from aitm_kedro.tables.reports import KeepRates
+
+FORMAT = 1
+MANIFEST, VOCABULARY, MODEL = "manifest.json", "vocabulary.parquet", "model"
+
+
+class Manifest(Result):
+    """What a bundle is.
+
+    Attributes:
+        format: of the folder.
+        run: name of the run.
+        model: in the registry.
+        seed: of its training.
+        funnel: the steps.
+        features: columns that the model was offered; those that are constant in train it does not need.
+        rename: {name here: name in the raw table}, of the parameter ``ingestion``.
+        keep_rates: of the downsampling of train, which the predictions are corrected for.
+        valid_auc: AUC of each step on validation.
+        test: metrics on test.
+        trained: where the model comes from.
+        judged: where the metrics of test come from.
+    """
+
+    format: Literal[1] = FORMAT
+    run: str
+    model: str
+    seed: int
+    funnel: Funnel
+    features: Features
+    rename: dict[str, str] = Field(default_factory=dict)
+    keep_rates: KeepRates
+    valid_auc: dict[str, float | None]
+    test: Evaluated | None
+    trained: Provenance
+    judged: Provenance
+
+    @property
+    def validation_score(self) -> float | None:
+        """Mean validation AUC of the main steps that have one: by it the best run is chosen."""
+        known = [auc for step in self.funnel.main_steps if (auc := self.valid_auc.get(step)) is not None]
+        return sum(known) / len(known) if known else None
+
+
+class Bundle:
+    """A trained model with all that is needed to use it.
+
+    Attributes:
+        manifest: what it is.
+    """
+
+    def __init__(self, manifest: Manifest, trained: Trained, vocabulary: pa.Table) -> None:
+        self.manifest = manifest
+        self._trained, self._vocabulary = trained, vocabulary
+
+    @property
+    def trained(self) -> Trained:
+        """The trained model."""
+        return self._trained
+
+    @property
+    def vocabulary(self) -> pa.Table:
+        """Ids of every value of every feature (``tables.vocabulary.SCHEMA``)."""
+        return self._vocabulary
+
+    def save(self, folder: Path) -> None:
+        """Write the bundle into a new folder."""
+        folder.mkdir()
+        (folder / MANIFEST).write_text(self.manifest.model_dump_json(indent=2))
+        pq.write_table(self.vocabulary, folder / VOCABULARY, compression="zstd")
+        self.trained.save(folder / MODEL)
+        seal(folder)
+
+
+class StoredBundle(Bundle):
+    """A bundle on disk, whose model and vocabulary are read when they are first used."""
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.folder, self.manifest = folder, manifest
+
+    @cached_property
+    def trained(self) -> Trained:  # type: ignore[override]
+        """The trained model, on the CPU."""
+        return load_trained(self.folder / MODEL)
+
+    @cached_property
+    def vocabulary(self) -> pa.Table:  # type: ignore[override]
+        """Ids of every value of every feature."""
+        return pq.read_table(self.folder / VOCABULARY)
+
+
+def load_bundle(path: Path | str) -> StoredBundle:
+    """Open a bundle, which needs nothing outside of its folder.
+
+    Args:
+        path: the folder; or one with versions of it, as the catalog keeps them, of which the newest is taken.
+
+    Raises:
+        InputError: there is no bundle, a file is missing or was changed, or its format is not known here.
+    """
+    folder = _find(Path(path))
+    what = f"the bundle '{folder}'"
+    verify(folder, what=what)
+    text = (folder / MANIFEST).read_text()
+    written = json.loads(text).get("format")
+    if written != FORMAT:
+        raise InputError(
+            f"{what} has the format {written}, and this version of aitm-kedro reads format {FORMAT}; use the version "
+            "that wrote it, or train the model again"
+        )
+    try:
+        return StoredBundle(folder, Manifest.model_validate_json(text))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise InputError(
+            f"{what} was written by another version of aitm-kedro ({place}: {first['msg']}); train the model again"
+        ) from error
+
+
+def _find(path: Path) -> Path:
+    if (path / MANIFEST).is_file():
+        return path
+    versions = sorted(version for version in path.glob(f"*/*/{MANIFEST}"))
+    if not versions:
+        raise InputError(f"there is no bundle in '{path}': it has no {MANIFEST}; train the model, or correct the path")
+    return versions[-1].parent

@@ -1,0 +1,210 @@
+"""Which results can be compared, and their numbers in one table."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import pandas as pd
+from pydantic import Field
+
+from aitm_kedro.core.errors import InputError
+from aitm_kedro.core.parameters import MACHINE
+from aitm_kedro.core.provenance import Result
+from aitm_kedro.evaluation.results import Metrics
+
+RunKey = tuple[str, int | None]
+"""Name of a run, and one of its seeds; the oracle has none."""
+
+COLUMNS = ("run", "model", "seed", "step", "metric", "value")
+"""Columns of the tidy table; model and seed are null for the oracle, step for what belongs to none."""
+
+SEGMENT_COLUMNS = ("run", "model", "seed", "segment", "step", "metric", "value")
+
+DETERMINISTIC = "deterministic"
+"""Metric of a run: 1 where nothing in it is drawn, so that its one seed stands for all; else 0."""
+
+
+class RunSettings(Result):
+    """What a run was trained with, as far as a reader of the comparison needs it."""
+
+    training: dict[str, Any] = Field(
+        default_factory=dict, description="the loop's parameters and what all networks have; empty: not a network"
+    )
+    changed: dict[str, Any] = Field(default_factory=dict, description="options other than the model's defaults")
+
+
+class ComparisonNotes(Result):
+    """What is to be known of a comparison beside its numbers."""
+
+    settings: dict[str, RunSettings] = Field(default_factory=dict, description="by run")
+    notes: tuple[str, ...] = Field((), description="sentences on what is missing or was left out")
+
+
+class Gathered(NamedTuple):
+    """Numbers of all runs that can be compared.
+
+    Attributes:
+        comparison: tidy table, ``COLUMNS``.
+        segments: the same within segments, ``SEGMENT_COLUMNS``.
+        notes: what is to be known beside.
+    """
+
+    comparison: pd.DataFrame
+    segments: pd.DataFrame
+    notes: ComparisonNotes
+
+
+_Results = dict[RunKey, Metrics]
+
+
+def gather(results: Sequence[tuple[RunKey, Metrics | None]]) -> Gathered:
+    """Put the numbers of all runs together, in the order in which they come.
+
+    What is not there, comes from other data than the newest result, or was trained otherwise than the newest seed of
+    its run, is named and left out; the rest is compared.
+
+    Args:
+        results: of each run and seed, None where there are none.
+
+    Raises:
+        InputError: nothing is there to compare.
+    """
+    there = {key: metrics for key, metrics in results if metrics is not None}
+    if not any(metrics.test for metrics in there.values()):
+        raise InputError("there are no results to compare; run the modelling pipeline first")
+    notes = _describe_missing([key for key, _ in results if key not in there])
+    there, of_other_data = _split_by_data(there)
+    there, trained_otherwise = _split_by_parameters(there)
+    notes += _describe_left_out(of_other_data, "come from other data than the newest")
+    notes += _describe_left_out(trained_otherwise, "were trained with other parameters than the newest of their run")
+    settings = {run: told for (run, _), metrics in there.items() if (told := _settings(metrics)) is not None}
+    return Gathered(
+        comparison=_table(there, _whole, COLUMNS),
+        segments=_table(there, _of_segments, SEGMENT_COLUMNS),
+        notes=ComparisonNotes(settings=settings, notes=tuple(notes)),
+    )
+
+
+def _describe_missing(keys: Sequence[RunKey]) -> list[str]:
+    """One sentence for each set of seeds, with all runs that lack these very seeds."""
+    by_run: dict[str, list[int | None]] = {}
+    for run, seed in keys:
+        by_run.setdefault(run, []).append(seed)
+    by_seeds: dict[tuple[int | None, ...], list[str]] = {}
+    for run, seeds in by_run.items():
+        by_seeds.setdefault(tuple(seeds), []).append(run)
+    return [
+        f"No results of {', '.join(runs)}{_with_seeds(seeds)}: not in the comparison."
+        for seeds, runs in by_seeds.items()
+    ]
+
+
+def _with_seeds(seeds: Sequence[int | None]) -> str:
+    named = [str(seed) for seed in seeds if seed is not None]
+    return f" with seed{'s' * (len(named) > 1)} {', '.join(named)}" if named else ""
+
+
+def _describe_left_out(keys: Sequence[RunKey], reason: str) -> list[str]:
+    if not keys:
+        return []
+    named = ", ".join(run if seed is None else f"{run} (seed {seed})" for run, seed in keys)
+    return [f"The results of {named} {reason} and were left out; run benchmark again."]
+
+
+def _split_by_data(results: _Results) -> tuple[_Results, list[RunKey]]:
+    """Results that come from the same rows as the newest one, and the others' keys."""
+    tested, trained = (_newest(results.values(), read) for read in (_test_rows, _train_rows))
+    return _split(
+        results,
+        lambda _, metrics: _test_rows(metrics) in (None, tested) and _train_rows(metrics) in ({}, trained),
+    )
+
+
+def _split_by_parameters(results: _Results) -> tuple[_Results, list[RunKey]]:
+    """Results that were trained as the newest seed of their run was, and the others' keys."""
+    by_run: dict[str, list[Metrics]] = {}
+    for (run, _), metrics in results.items():
+        by_run.setdefault(run, []).append(metrics)
+    wanted = {run: _newest(found, _parameters) for run, found in by_run.items()}
+    return _split(results, lambda run, metrics: _parameters(metrics) in ({}, wanted[run]))
+
+
+def _split(results: _Results, keep: Callable[[str, Metrics], bool]) -> tuple[_Results, list[RunKey]]:
+    kept = {key: metrics for key, metrics in results.items() if keep(key[0], metrics)}
+    return kept, [key for key in results if key not in kept]
+
+
+def _newest(results: Iterable[Metrics], read: Callable[[Metrics], Any]) -> Any:
+    """What is read off the result that was judged last, of those that have it; None where none has."""
+    having = [metrics for metrics in results if read(metrics)]
+    return read(max(having, key=lambda metrics: metrics.provenance.made)) if having else None
+
+
+def _test_rows(metrics: Metrics) -> str | None:
+    return metrics.provenance.data.get("test")
+
+
+def _train_rows(metrics: Metrics) -> dict[str, str]:
+    """Fingerprints of the rows that a run learnt from and chose by; none for the oracle."""
+    data = {} if metrics.trained is None else metrics.trained.data
+    return {name: data[name] for name in ("train", "valid") if name in data}
+
+
+def _parameters(metrics: Metrics) -> dict[str, Any]:
+    """Parameters that decide what comes out of the training."""
+    parameters = {} if metrics.trained is None else metrics.trained.parameters
+    return {name: _without_machine(value) for name, value in parameters.items()}
+
+
+def _without_machine(value: Any) -> Any:
+    """A group of parameters without those that only say where to compute."""
+    if not isinstance(value, Mapping):
+        return value
+    return {name: of_name for name, of_name in value.items() if name not in MACHINE}
+
+
+def _settings(metrics: Metrics) -> RunSettings | None:
+    """What a run was trained with; None for the oracle."""
+    if metrics.trained is None:
+        return None
+    parameters = _parameters(metrics)
+    training, changed = dict(parameters.get("training") or {}), dict(parameters.get("options_changed") or {})
+    # The one option that every network has: whether networks differ in it is a reader's first question.
+    shared = "embedding_dim"
+    if training and shared in parameters.get("options", {}):
+        training[shared] = parameters["options"][shared]
+        changed.pop(shared, None)
+    return RunSettings(training=training, changed=changed)
+
+
+_Row = tuple[str | None, str | None, str, float | None]
+"""Segment, step, metric, value."""
+
+
+def _table(results: _Results, rows: Callable[[Metrics], Iterator[_Row]], columns: Sequence[str]) -> pd.DataFrame:
+    """One number a row, with the run, its model and seed."""
+    lines = [(run, metrics.model, seed, *row) for (run, seed), metrics in results.items() for row in rows(metrics)]
+    table = pd.DataFrame(lines, columns=list(SEGMENT_COLUMNS))
+    return table.astype({"seed": "Int64", "value": "float64"})[list(columns)]
+
+
+def _whole(metrics: Metrics) -> Iterator[_Row]:
+    """Numbers over all rows: of each step, of the training, and how many rows there are."""
+    for step, of_step in metrics.test.steps.items() if metrics.test else ():
+        yield from ((None, step, name, value) for name, value in _numbers(of_step))
+    for step, share in metrics.test.order_violations.items() if metrics.test else ():
+        yield None, step, "order_violations", share
+    yield from ((None, None, name, value) for name, value in metrics.training.items())
+    if metrics.trained is not None:
+        yield None, None, DETERMINISTIC, float(metrics.deterministic)
+    if metrics.test is not None:
+        yield None, None, "rows", metrics.test.rows
+
+
+def _of_segments(metrics: Metrics) -> Iterator[_Row]:
+    for segment, steps in metrics.test.segments.items() if metrics.test else ():
+        for step, of_step in steps.items():
+            yield from ((segment, step, name, value) for name, value in _numbers(of_step))
+
+
+def _numbers(result: Result) -> Iterator[tuple[str, float | None]]:
+    return ((name, value) for name, value in result if name != "note")

@@ -1,0 +1,209 @@
+"""Runs: what is trained and compared, from the keys ``runs``, ``seeds``, ``reference`` and ``explain``."""
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, Field, RootModel, ValidationError, model_validator
+
+from aitm_kedro.config.sentences import first_complaint
+from aitm_kedro.core.errors import InputError
+from aitm_kedro.core.parameters import Parameters
+from aitm_kedro.evaluation.results import ORACLE
+from aitm_kedro.learning.registry import MODELS, find
+
+RESERVED = (ORACLE,)
+
+Read = TypeVar("Read", bound=BaseModel)
+
+Scope = Literal["full", "benchmark"]
+
+
+class RunOptions(Parameters):
+    """An entry of ``runs``: a variant of a registered model."""
+
+    model: str | None = Field(None, description="of the registry; null: the model that is named as the run")
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="laid over the model's own block; nested blocks are merged"
+    )
+    seeds: tuple[int, ...] | None = Field(None, description="of this run; null: those of the parameter seeds")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_nothing(cls, value: Any) -> Any:
+        return {} if value is None else value  # "aitm:" alone is enough
+
+
+class RunTable(RootModel[dict[str, RunOptions]]):
+    """The parameter ``runs``: name -> entry, in the order of the tables."""
+
+    model_config = {"frozen": True}
+
+    root: dict[str, RunOptions] = Field(default_factory=lambda: {name: RunOptions() for name in MODELS})
+
+
+class Seeds(Parameters):
+    """Seeds of every run: in ``full``, and in ``benchmark``."""
+
+    full: tuple[int, ...] = (0,)
+    benchmark: tuple[int, ...] = (0, 1, 2, 3, 4)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A model to be trained, with all its options.
+
+    Attributes:
+        name: of the run.
+        model: of the registry.
+        options: an instance of the model's ``Options``.
+        seeds: its own, or None.
+    """
+
+    name: str
+    model: str
+    options: Parameters
+    seeds: tuple[int, ...] | None = None
+
+    @property
+    def is_deterministic(self) -> bool:
+        """Whether nothing is drawn, so that one seed says it all."""
+        return MODELS[self.model].deterministic
+
+    @property
+    def reads_training(self) -> bool:
+        """Whether the parameter ``training`` counts as a whole, and not its task weights alone."""
+        return MODELS[self.model].reads_training
+
+    @property
+    def is_inspectable(self) -> bool:
+        """Whether figures can look into it."""
+        return MODELS[self.model].inspectable
+
+    def changed_options(self) -> dict[str, Any]:
+        """Options that are not the defaults of the model."""
+        default = type(self.options)().model_dump(mode="json")
+        return {name: value for name, value in self.options.model_dump(mode="json").items() if value != default[name]}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runs:
+    """All runs of a configuration.
+
+    Attributes:
+        runs: in the order of the tables.
+        seeds: of all runs.
+        reference: name of the run over which gains are computed.
+        explain: name of the run that figures look into, whose lead over the others is tested; None: no run.
+    """
+
+    runs: tuple[Run, ...]
+    seeds: Seeds
+    reference: str
+    explain: str | None
+
+    def seeds_of(self, run: Run, scope: Scope) -> tuple[int, ...]:
+        """Seeds of a run in ``full`` or ``benchmark``."""
+        seeds: tuple[int, ...] = run.seeds or getattr(self.seeds, scope)
+        return seeds[:1] if run.is_deterministic else seeds
+
+    def keys(self, scope: Scope) -> list[tuple[Run, int]]:
+        """Every run with every seed."""
+        return [(run, seed) for run in self.runs for seed in self.seeds_of(run, scope)]
+
+    def find(self, name: str) -> Run:
+        """The run of a name that was checked."""
+        return next(run for run in self.runs if run.name == name)
+
+
+def resolve_runs(parameters: Mapping[str, Any]) -> Runs:
+    """Read the runs of a configuration.
+
+    Args:
+        parameters: raw top-level keys.
+
+    Raises:
+        InputError: a model, an option, a seed, or a run that another key names is wrong; a sentence says which.
+    """
+    table = _read(RunTable, parameters.get("runs", RunTable()), key="runs")
+    seeds = _read(Seeds, parameters.get("seeds") or {}, key="seeds")
+    for scope in ("full", "benchmark"):
+        check_seeds(getattr(seeds, scope), where=f"seeds.{scope}")
+    if not table.root:
+        raise InputError("The parameter runs is empty; name at least one, such as 'aitm: {}'.")
+    runs = tuple(_resolve(name, entry, parameters) for name, entry in table.root.items())
+    names = [run.name for run in runs]
+    reference, explain = parameters.get("reference", names[0]), parameters.get("explain")
+    for key, name in (("reference", reference), ("explain", explain)):
+        if name is not None and name not in names:
+            raise InputError(
+                f"The parameter {key} names the run '{name}', but the runs are {', '.join(names)}; "
+                f"set {key} to one of them{' or to null' if key == 'explain' else ''}."
+            )
+    return Runs(runs=runs, seeds=seeds, reference=str(reference), explain=explain)
+
+
+def _resolve(name: str, entry: RunOptions, parameters: Mapping[str, Any]) -> Run:
+    check_name(name)
+    model = entry.model or name
+    try:
+        learner = find(model)
+    except InputError as error:
+        hint = "" if entry.model else f"; or give the run a model: 'runs.{name}.model'"
+        raise InputError(f"The run '{name}' is wrong: {error}{hint}.") from None
+    if entry.seeds is not None:
+        check_seeds(entry.seeds, where=f"runs.{name}.seeds")
+    fields = learner.Options.model_fields
+    for option in entry.options:
+        if option not in fields:
+            close = difflib.get_close_matches(option, fields, n=1)
+            hint = f"did you mean '{close[0]}'?" if close else f"it has {', '.join(fields)}"
+            raise InputError(f"The run '{name}' has the option '{option}', which the model '{model}' lacks; {hint}")
+    merged = laid_over(parameters.get(model) or {}, entry.options)
+    options = _read(learner.Options, merged, key=f"runs.{name}.options (of '{model}')")
+    return Run(name=name, model=model, options=options, seeds=entry.seeds)
+
+
+def _read(kind: type[Read], value: Any, *, key: str) -> Read:
+    try:
+        return kind.model_validate(value)
+    except ValidationError as error:
+        raise InputError(f"The parameters are wrong at {first_complaint(error, key=key)}.") from None
+
+
+def check_name(name: str) -> None:
+    """Raise InputError unless a run may be called so: names become folders, namespaces and names of datasets."""
+    if name in RESERVED:
+        raise InputError(f"A run is called '{name}', which stands for the truth in every table; give it another name.")
+    if not re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII) or "_seed" in name:
+        raise InputError(
+            f"A run is called '{name}'; use letters, digits and underscores, a letter first, and no '_seed' inside."
+        )
+
+
+def check_seeds(seeds: Sequence[int], *, where: str) -> None:
+    """Raise InputError unless there are seeds, all of them different whole numbers from 0 on."""
+    if not seeds:
+        raise InputError(f"The parameter {where} is empty; name at least one seed.")
+    for seed in seeds:
+        if seed < 0:
+            raise InputError(f"The parameter {where} has {seed}; a seed is a whole number from 0 on.")
+        if list(seeds).count(seed) > 1:
+            raise InputError(f"The parameter {where} has {seed} twice; two equal results would look like two.")
+
+
+def laid_over(block: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options over a model's block: blocks inside are merged, everything else is replaced.
+
+    Example:
+        >>> laid_over({"alpha": 0.6, "tower": {"kind": "mlp", "layers": [8]}}, {"alpha": 0, "tower": {"kind": "nfm"}})
+        {'alpha': 0, 'tower': {'kind': 'nfm', 'layers': [8]}}
+    """
+    merged = dict(block)
+    for name, value in options.items():
+        below = merged.get(name)
+        inside = isinstance(value, Mapping) and isinstance(below, Mapping)
+        merged[name] = laid_over(below, value) if inside else value  # type: ignore[arg-type]
+    return merged

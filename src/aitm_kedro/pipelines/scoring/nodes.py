@@ -1,0 +1,45 @@
+"""Nodes of scoring."""
+
+import logging
+from collections.abc import Sequence
+
+import ibis.expr.types as ir
+import pyarrow as pa
+
+from aitm_kedro.artifacts.bundle import Bundle
+from aitm_kedro.artifacts.parameters import Scoring
+from aitm_kedro.artifacts.predictor import Predictor
+from aitm_kedro.artifacts.selection import Key, choose_bundle
+from aitm_kedro.core.errors import InputError
+from aitm_kedro.learning.parameters import Training
+
+logger = logging.getLogger(__name__)
+
+
+def score_audience(
+    audience: ir.Table, scoring: Scoring, training: Training, *bundles: Bundle | None, keys: Sequence[Key]
+) -> pa.RecordBatchReader:
+    """Probabilities of every step for every row, batch after batch as they are saved.
+
+    Args:
+        audience: raw rows; labels are not needed.
+        scoring: which run.
+        training: device and threads.
+        *bundles: of the runs, None where a run was not trained.
+        keys: run and seed of each bundle.
+    """
+    if not isinstance(audience, ir.Table):
+        raise InputError(
+            f"audience is loaded as {type(audience).__name__}, but scoring reads Ibis tables; in the catalog, give it "
+            "the type 'aitm_kedro.datasets.Table' (or ibis.FileDataset)"
+        )
+    bundle = choose_bundle(dict(zip(keys, bundles, strict=True)), scoring)
+    bundle.trained.place(device=training.device, threads=training.threads)
+    manifest = bundle.manifest
+    logger.info(
+        "Scoring with '%s', seed %d (mean validation AUC of the main steps %s)",
+        manifest.run,
+        manifest.seed,
+        "undefined" if manifest.validation_score is None else f"{manifest.validation_score:.4f}",
+    )
+    return Predictor(bundle).stream(audience)

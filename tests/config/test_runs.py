@@ -1,0 +1,94 @@
+"""Runs come from the configuration: variants beside each other, seeds, and sentences for what cannot be."""
+
+import pytest
+
+from aitm_kedro.config.runs import resolve_runs
+from aitm_kedro.core.errors import InputError
+from aitm_kedro.learning.network_options import AITMOptions
+
+RUNS = {
+    "lightgbm": {},
+    "aitm": None,
+    "aitm_no_calibrator": {"model": "aitm", "options": {"alpha": 0}},
+    "logistic": {},
+}
+
+
+def resolve(**parameters):
+    return resolve_runs({"runs": RUNS, "reference": "lightgbm", "explain": "aitm"} | parameters)
+
+
+def test_variants_of_a_model_stand_beside_each_other_in_the_order_of_the_file():
+    runs = resolve()
+    assert [(run.name, run.model) for run in runs.runs] == [
+        ("lightgbm", "lightgbm"),
+        ("aitm", "aitm"),
+        ("aitm_no_calibrator", "aitm"),
+        ("logistic", "logistic"),
+    ]
+    assert runs.find("aitm").options == AITMOptions()
+    assert runs.find("aitm_no_calibrator").options == AITMOptions(alpha=0)
+    assert runs.find("aitm_no_calibrator").changed_options() == {"alpha": 0.0}
+
+
+def test_options_are_laid_over_the_block_of_the_model():
+    block = {"alpha": 0.3, "tower": {"layers": [8, 4], "dropout": [0.1, 0.2]}}
+    variant = {"model": "aitm", "options": {"alpha": 0, "tower": {"kind": "deepfm"}}}
+    other = {"model": "aitm", "options": {"tower": "nfm"}}
+    runs = resolve(aitm=block, runs={"aitm": {}, "variant": variant, "other": other}, reference="aitm")
+    plain, changed, other = (run.options for run in runs.runs)
+    assert (plain.alpha, plain.tower.kind, plain.tower.layers) == (0.3, "mlp", (8, 4))
+    assert (changed.alpha, changed.tower.kind, changed.tower.layers) == (0, "deepfm", (8, 4))
+    assert (other.alpha, other.tower.kind, other.tower.layers) == (0.3, "nfm", (128, 64, 32))
+
+
+def test_seeds_of_all_of_one_and_of_what_draws_nothing():
+    runs = resolve(runs=RUNS | {"slow": {"model": "ple", "seeds": [7]}}, seeds={"full": [1], "benchmark": [1, 2]})
+    assert [(run.name, seed) for run, seed in runs.keys("full")] == [
+        ("lightgbm", 1), ("aitm", 1), ("aitm_no_calibrator", 1), ("logistic", 1), ("slow", 7),
+    ]  # fmt: skip
+    often = [(run.name, seed) for run, seed in runs.keys("benchmark")]
+    assert often == [
+        ("lightgbm", 1), ("lightgbm", 2), ("aitm", 1), ("aitm", 2), ("aitm_no_calibrator", 1),
+        ("aitm_no_calibrator", 2), ("logistic", 1), ("slow", 7),
+    ]  # fmt: skip
+
+
+def test_nothing_need_be_explained():
+    assert resolve(explain=None).explain is None
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sentence"),
+    [
+        ({"runs": {"aitn": {}}}, "The run 'aitn' is wrong: 'aitn' is no registered model; did you mean 'aitm'?"),
+        ({"runs": {"mine": {"model": "tabnet"}}}, "'tabnet' is no registered model; choose among lightgbm, mlp"),
+        ({"runs": {"aitm": {"option": {}}}}, "wrong at runs.aitm.option: there is no such option"),
+        (
+            {"runs": {"aitm": {"options": {"alhpa": 0}}}},
+            "The run 'aitm' has the option 'alhpa', which the model 'aitm' lacks; did you mean 'alpha'?",
+        ),
+        ({"runs": {"x": {"model": "ple", "options": {"q": 0}}}}, "which the model 'ple' lacks; it has embedding_dim"),
+        (
+            {"runs": {"aitm": {"options": {"alpha": -1}}}},
+            r"at runs.aitm.options \(of 'aitm'\).alpha: Input should be greater than or equal to 0 \(it is -1\)",
+        ),
+        ({"runs": {"aitm": {"seeds": [0, 1, 0]}}}, "The parameter runs.aitm.seeds has 0 twice"),
+        ({"seeds": {"benchmark": [3, 3]}}, "The parameter seeds.benchmark has 3 twice"),
+        ({"seeds": {"full": []}}, "The parameter seeds.full is empty; name at least one seed"),
+        ({"seeds": {"full": [-1]}}, "The parameter seeds.full has -1; a seed is a whole number from 0 on"),
+        ({"seeds": {"full": [0.5]}}, "wrong at seeds.full.0: Input should be a valid integer"),
+        ({"runs": {}}, "The parameter runs is empty"),
+        ({"reference": "ple"}, "The parameter reference names the run 'ple', but the runs are lightgbm, aitm"),
+        (
+            {"explain": "ple"},
+            "The parameter explain names the run 'ple', but the runs are .* or to null",
+        ),
+        ({"runs": {"oracle": {"model": "aitm"}}}, "A run is called 'oracle', which stands for the truth"),
+        ({"runs": {"my.run": {"model": "aitm"}}}, "A run is called 'my.run'; use letters, digits and underscores"),
+        ({"runs": {"a_seed1": {"model": "aitm"}}}, "A run is called 'a_seed1'; .* no '_seed' inside"),
+    ],
+)
+def test_runs_that_cannot_be(parameters, sentence):
+    with pytest.raises(InputError, match=sentence.replace("aitm'?", r"aitm'\?").replace("alpha'?", r"alpha'\?")):
+        resolve(**parameters)
