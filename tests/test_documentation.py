@@ -15,11 +15,18 @@ def blocks(language):
     return re.findall(rf"^```{language}\n(.*?)^```", MODELS, flags=re.MULTILINE | re.DOTALL)
 
 
-def test_the_worked_example_is_the_registered_model():
-    code, line = blocks("python")
-    assert code == (ROOT / "src/aitm_kedro/models/shared_bottom.py").read_text()
-    assert line in (ROOT / "src/aitm_kedro/models/registry.py").read_text()
-    assert blocks("yaml")[1] in (ROOT / "conf/base/parameters/modelling.yml").read_text()
+def test_the_worked_examples_are_what_is_registered():
+    learner, learner_line, options, network, network_line = blocks("python")
+    learning = ROOT / "src/aitm_kedro/learning"
+    assert learner == (learning / "naive_bayes.py").read_text()
+    assert network == (learning / "networks/shared_bottom.py").read_text()
+    assert options in (learning / "network_options.py").read_text()
+    for line in (learner_line, network_line):
+        assert line in (learning / "registry.py").read_text()
+    written = (ROOT / "conf/base/parameters/modelling.yml").read_text()
+    for block in blocks("yaml"):
+        if block.startswith(("naive_bayes:", "shared_bottom:")):
+            assert block in written
 
 
 @pytest.mark.parametrize("name", [*MODEL_OPTIONS, *KINDS])

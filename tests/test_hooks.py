@@ -1,9 +1,12 @@
 """Whether examples were prepared with the parameters of now: new options make no difference, changed ones do."""
 
+from datetime import UTC, datetime
+
 import pytest
 from kedro.io import DataCatalog
 
 from aitm_kedro.config.schema import PREPARATION, TOP_LEVEL
+from aitm_kedro.core.provenance import RunRecord
 from aitm_kedro.datasets import JSON
 from aitm_kedro.hooks import EXAMPLES, as_plain, prepared_otherwise
 
@@ -25,6 +28,21 @@ def typed(parameters):
     return {key: TOP_LEVEL[key].model_validate(value) for key, value in parameters.items()}
 
 
+def record(parameters):
+    """The record of a run with these parameters, as JSON."""
+    made = RunRecord(
+        finished=datetime.now(UTC),
+        run={},
+        commit=None,
+        libraries={},
+        machine={},
+        parameters=parameters,
+        datasets={},
+        nodes={},
+    )
+    return made.model_dump(mode="json")
+
+
 @pytest.fixture
 def compare(tmp_path):
     """Keys that differ from those of the run that wrote the examples, whose record says these."""
@@ -37,7 +55,7 @@ def compare(tmp_path):
         catalog = DataCatalog.from_config(entries, save_version=VERSION)
         catalog.save(EXAMPLES, {})
         if recorded is not None:
-            catalog.save("run_record", {"parameters": recorded})
+            catalog.save("run_record", record(recorded))
         return prepared_otherwise(now, DataCatalog.from_config(entries))
 
     return run

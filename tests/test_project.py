@@ -16,11 +16,11 @@ import yaml
 from click.testing import CliRunner
 from kedro.framework.startup import bootstrap_project
 
-from aitm_kedro.learning.networks import NETWORKS
 from tests.conftest import kedro, make_project, newest
 
 KILLS = int(os.environ.get("AITM_KILLS", "2"))
 SCORES = "08_reporting/test/comparison.csv"
+RUNS = ("mlp", "shared_bottom", "esmm", "omoe", "mmoe", "ple", "aitm", "logistic")
 
 
 @pytest.mark.end_to_end
@@ -28,12 +28,18 @@ class TestFullRun:
     def test_everything_is_where_the_readme_says(self, finished):
         for name in ("funnel.png", "tsne.png", "transfer_weights.png", "learning_curves.png", "comparison.png"):
             assert newest(finished, f"08_reporting/test/{name}").read_bytes().startswith(b"\x89PNG")
-        assert newest(finished, "06_models/test/aitm/seed0/weights.safetensors").stat().st_size > 1000
+        assert (
+            newest(finished, "06_models/test/aitm/seed0/weights").joinpath("weights.safetensors").stat().st_size > 1000
+        )
         table = newest(finished, "08_reporting/test/comparison_table.md").read_text()
-        assert table.index("| lightgbm |") < table.index("| ple |") < table.index("| aitm |")
-        for row in (*NETWORKS, "lightgbm", "logistic (yardstick)", "oracle (ceiling: the truth)"):
+        assert table.index("| lightgbm (reference) |") < table.index("| ple |") < table.index("| aitm |")
+        for row in (*RUNS, "lightgbm (reference)", "oracle (upper bound)"):
             assert f"| {row} |" in table
-        assert newest(finished, "06_models/test/lightgbm/seed0/boosters").joinpath("approval.txt").read_text()
+        assert newest(finished, "06_models/test/lightgbm/seed0/weights").joinpath("approval.txt").read_text()
+        manifest = json.loads(
+            newest(finished, "06_models/test/aitm/seed0/bundle").joinpath("manifest.json").read_text()
+        )
+        assert (manifest["run"], manifest["seed"]) == ("aitm", 0)
 
     def test_every_raw_row_is_accounted_for(self, finished):
         ingestion = json.loads(newest(finished, "08_reporting/test/ingestion_report.json").read_text())
@@ -53,9 +59,9 @@ class TestFullRun:
         assert np.isfinite(values).all()
         assert ((values >= 0) & (values <= 1)).all()
 
-    def test_the_truth_is_the_ceiling_and_no_feature(self, finished):
+    def test_the_truth_is_the_upper_bound_and_no_feature(self, finished):
         scores = pd.read_csv(newest(finished, SCORES))
-        auc = scores[scores["metric"] == "auc"].set_index(["model", "step"])["value"]
+        auc = scores[scores["metric"] == "auc"].set_index(["run", "step"])["value"]
         for step in ("click", "application", "approval"):
             assert auc["oracle", step] > max(auc["aitm", step], auc["logistic", step])
         vocabulary = pd.read_parquet(newest(finished, "04_feature/test/vocabulary.parquet"))
@@ -71,7 +77,7 @@ class TestFullRun:
     def test_single_stages_and_earlier_versions_run_again(self, finished, tmp_path):
         project = make_project(tmp_path)
         (project / "data").symlink_to(finished / "data")
-        weights = newest(finished, "06_models/test/aitm/seed0/weights.safetensors").parent.name
+        weights = newest(finished, "06_models/test/aitm/seed0/weights").parent.name
         kedro(project, "run", "--pipelines=comparison", "--env=test")
         kedro(
             project,
@@ -118,8 +124,8 @@ def test_a_benchmark_goes_on_after_a_kill_and_repeats_nothing_that_is_finished(f
     assert "p over seeds" in table
     assert "No results" not in table
     summary = pd.read_csv(newest(project, "08_reporting/test/comparison_summary.csv"))
-    assert summary.loc[summary["model"] == "ple", "p_seeds"].notna().all()
-    shutil.rmtree(project / "data/08_reporting/test/scores/mmoe_seed2.csv")
+    assert summary.loc[summary["run"] == "ple", "p_seeds"].notna().all()
+    shutil.rmtree(project / "data/07_model_output/test/mmoe/seed2/metrics.json")
     kedro(project, "run", "--pipeline=comparison", "--env=test")
     table = newest(project, "08_reporting/test/comparison_table.md").read_text()
     assert "- No results of mmoe with seed 2: not in the comparison." in table
@@ -140,7 +146,9 @@ def test_a_run_killed_at_random_moments_starts_again_with_the_numbers_of_an_undi
         kedro(project, "run", "--pipeline=full", "--env=test")
         assert set((project / "data").glob(f"{SCORES}/*")) > before
         pd.testing.assert_frame_equal(numbers(project), expected, check_exact=True)
-    leftovers = [path for path in (project / "data").rglob("*") if path.name.endswith((".tmp", ".part"))]
+    leftovers = [
+        path for path in (project / "data").rglob("*") if path.name.endswith((".part", ".replaced", ".writing"))
+    ]
     assert not leftovers
 
 
@@ -225,6 +233,103 @@ def test_a_table_of_ones_own_needs_no_python(project, monkeypatch, catalog):
     assert "oracle" not in table
 
 
+def test_an_ablation_by_configuration_alone_stands_beside_the_others_with_significance(project, monkeypatch):
+    runs = {"lightgbm": {}, "aitm": {}, "aitm_no_calibrator": {"model": "aitm", "options": {"alpha": 0}}}
+    own_project(project, cascade(), runs=runs, seeds={"full": [0, 1]})
+    result = run_here(project, monkeypatch, "--pipelines=full", "--params=runs.aitm_no_calibrator.options.tower=nfm")
+    assert result.exit_code == 0, result.output
+    table = newest(project, "08_reporting/mine/comparison_table.md").read_text()
+    assert "aitm_no_calibrator alpha 0.0" in table
+    assert "aitm_no_calibrator tower" in table
+    summary = pd.read_csv(newest(project, "08_reporting/mine/comparison_summary.csv"))
+    assert set(summary["run"]) == set(runs)
+    lead = summary[(summary["run"] == "aitm_no_calibrator") & (summary["step"] == "liked5")].iloc[0]
+    assert 0 <= lead["p_rows"] <= 1
+    assert 0 <= lead["p_seeds"] <= 1
+    history = json.loads(newest(project, "06_models/mine/aitm_no_calibrator/seed1/history.json").read_text())
+    assert history["provenance"]["parameters"]["options"]["alpha"] == 0
+
+
+def test_a_list_in_params_ends_in_a_sentence(project, monkeypatch):
+    own_project(project, cascade())
+    result = run_here(project, monkeypatch, "--pipelines=full", "--params=seeds.full=[0,1]")
+    assert result.exit_code == 2
+    assert "cannot hold the list [0,1]; write the list into conf/" in " ".join(result.output.split())
+
+
+def test_weights_of_rows_and_tasks_reach_loss_and_metrics(project, monkeypatch):
+    table = cascade().assign(worth=lambda t: np.where(t["item"] < "i3", 5.0, 0.5))
+    funnel = OWN["parameters.yml"]["funnel"] | {"row_weight": "worth"}
+    training = OWN["parameters.yml"]["training"] | {"task_weights": {"liked5": 3}}
+    own_project(project, table, funnel=funnel, training=training)
+    assert run_here(project, monkeypatch, "--pipelines=full").exit_code == 0
+    weighted = newest(project, "07_model_output/mine/logistic/seed0/metrics.json").read_text()
+    own = OWN["parameters.yml"] | {"training": training}
+    (project / "conf/mine/parameters.yml").write_text(yaml.safe_dump(own))
+    assert run_here(project, monkeypatch, "--pipelines=full").exit_code == 0
+    alike = newest(project, "07_model_output/mine/logistic/seed0/metrics.json").read_text()
+    aucs = [json.loads(text)["test"]["steps"]["liked5"]["auc"] for text in (weighted, alike)]
+    assert aucs[0] != aucs[1]
+
+
+def test_old_versions_are_pruned_if_so_asked(project, monkeypatch):
+    own_project(project, cascade(), runs={"lightgbm": {}, "logistic": {}}, explain=None, keep_versions=1)
+    for _ in range(2):
+        assert run_here(project, monkeypatch, "--pipelines=full").exit_code == 0
+    assert len(list((project / "data/05_model_input/mine/train_examples.parquet").iterdir())) == 1
+    assert len(list((project / "data/06_models/mine/logistic/seed0/bundle").iterdir())) == 1
+    assert run_here(project, monkeypatch, "--pipelines=preparation").exit_code == 0
+    # The bundles were made from the examples of before, which stay as long as they do.
+    assert len(list((project / "data/05_model_input/mine/train_examples.parquet").iterdir())) == 2
+
+
+@pytest.mark.end_to_end
+class TestRunsOfAnEnvironment:
+    """Whoever opens the project sees the runs of the environment that was asked for."""
+
+    def test_kedro_registry_list_reads_base_and_no_torch(self, project):
+        listed = kedro(project, "registry", "list").stdout
+        assert "- scoring" in listed
+        code = (
+            "import sys; from kedro.framework.cli.cli import main; sys.argv = ['kedro', *{!r}]\n"
+            "try: main()\nexcept SystemExit as end: assert not end.code, end.code\nassert 'torch' not in sys.modules"
+        )
+        for arguments in (["registry", "list"], ["registry", "describe", "full"]):
+            done = subprocess.run(
+                [sys.executable, "-c", code.format(arguments)], cwd=project, capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, done.stderr
+
+    def test_comparing_needs_no_torch(self, finished):
+        code = (
+            "import sys; from kedro.framework.cli.cli import main\n"
+            "sys.argv = ['kedro', 'run', '--pipelines=comparison', '--env=test']\n"
+            "try: main()\nexcept SystemExit as end: assert not end.code, end.code\nassert 'torch' not in sys.modules"
+        )
+        done = subprocess.run([sys.executable, "-c", code], cwd=finished, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+    def test_a_session_and_kedro_viz_see_the_runs_of_their_environment(self, project, monkeypatch):
+        from kedro.framework.project import pipelines
+        from kedro.framework.session import KedroSession
+        from kedro_viz.integrations.kedro.data_loader import load_data
+
+        own_project(project, cascade(), runs={"ours": {"model": "aitm"}}, reference="ours", explain="ours")
+        monkeypatch.chdir(project)
+        bootstrap_project(project)
+        for environment, run in (("mine", "ours"), ("test", "ple"), ("mine", "ours")):
+            with KedroSession.create(project_path=project, env=environment) as session:
+                session.load_context()
+                names = {node.namespace for node in pipelines["full"].nodes}
+            assert f"{run}.seed0" in names
+            assert ("ours.seed0" in names) == (environment == "mine")
+            _, registered, _ = load_data(project, env=environment)
+            assert f"{run}.seed0.train" in {node.name for node in registered["full"].nodes}
+        with KedroSession.create(project_path=project, runtime_params={"runs": {"two": {"model": "ple"}}}) as session:
+            session.load_context()
+            assert "two.seed0" in {node.namespace for node in pipelines["full"].nodes}
+
+
 def test_a_funnel_of_one_step_one_segment_column_and_lists_runs_to_the_end(project, monkeypatch):
     funnel = {"steps": ["liked4"], "main_steps": ["liked4"], "segment": "item"}
     rng = np.random.default_rng(0)
@@ -306,6 +411,15 @@ BAD = {
         "window",
     ),
     "an unknown tower": (None, {"esmm": {"tower": "cnn"}}, "'mlp', 'nfm', 'deepfm' or 'afm'"),
+    "an unknown model": (None, {"runs": {"aitn": {}}, "reference": "aitn"}, "did you mean 'aitm'"),
+    "an option that a run's model lacks": (
+        None,
+        {"runs": {"x": {"model": "aitm", "options": {"alhpa": 0}}}, "reference": "x"},
+        "did you mean 'alpha'",
+    ),
+    "a reference that is not there": (None, {"runs": {"aitm": {}}}, "The parameter reference names the run 'lightgbm'"),
+    "a run called oracle": (None, {"runs": {"oracle": {"model": "aitm"}}}, "stands for the truth"),
+    "a task weight of no step": (None, {"training": {"task_weights": {"liked9": 2}}}, "names 'liked9'"),
     "an option of another model": (None, {"ple": {"alpha": 0.5}}, "belongs to aitm"),
     "a device that is not there": (None, {"training": {"device": "mps"}}, "mps"),
 }
@@ -430,7 +544,7 @@ def test_examples_of_other_steps_end_in_a_sentence(project, monkeypatch):
 def test_corrupted_weights_end_in_a_sentence(project, monkeypatch):
     own_project(project, cascade())
     assert run_here(project, monkeypatch, "--pipelines=full").exit_code == 0
-    weights = newest(project, "06_models/mine/aitm/seed0/weights.safetensors")
+    weights = newest(project, "06_models/mine/aitm/seed0/weights") / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     result = run_here(project, monkeypatch, "--nodes=aitm.seed0.predict_test")
     assert result.exit_code == 1

@@ -1,6 +1,5 @@
 """What happens around every run: parameters are checked as a whole, the run is put on record, old versions go."""
 
-import json
 import logging
 import os
 import platform
@@ -21,7 +20,7 @@ from kedro.pipeline.node import Node
 from pydantic import BaseModel, ValidationError
 
 from aitm_kedro.config.schema import PREPARATION, check_parameters, whole
-from aitm_kedro.core.provenance import library_versions
+from aitm_kedro.core.provenance import NodeCost, RunRecord, library_versions
 from aitm_kedro.datasets.versions import version
 from aitm_kedro.retention import prune_versions
 
@@ -35,7 +34,7 @@ class ProjectHooks:
 
     def __init__(self) -> None:
         self._started: dict[str, float] = {}
-        self._nodes: dict[str, dict[str, float]] = {}
+        self._nodes: dict[str, NodeCost] = {}
         self._parameters: dict[str, Any] = {}
         self._project = Path()
 
@@ -68,7 +67,7 @@ class ProjectHooks:
         """Say how long a node took, and how much memory the process has needed so far at most."""
         seconds = time.perf_counter() - self._started.pop(node.name)
         gigabytes = peak_memory()
-        self._nodes[node.name] = {"seconds": round(seconds, 3), "peak_gigabytes": round(gigabytes, 3)}
+        self._nodes[node.name] = NodeCost(seconds=round(seconds, 3), peak_gigabytes=round(gigabytes, 3))
         logger.info("%s: %.1f s, peak memory of the run so far %.2f GB", node.name, seconds, gigabytes)
 
     @hook_impl
@@ -78,16 +77,16 @@ class ProjectHooks:
         """Save what this run was: parameters, versions of data and libraries, time and memory; then prune versions."""
         catalog.save(
             "run_record",
-            {
-                "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-                "run": {name: value for name, value in run_params.items() if value and name != "runtime_params"},
-                "commit": git_commit(self._project),
-                "libraries": library_versions(),
-                "machine": {"system": platform.platform(), "cores": os.cpu_count()},
-                "parameters": {key: as_plain(value) for key, value in self._parameters.items()},
-                "datasets": dataset_versions(pipeline, catalog),
-                "nodes": self._nodes,
-            },
+            RunRecord(
+                finished=datetime.now(UTC),
+                run={name: value for name, value in run_params.items() if value and name != "runtime_params"},
+                commit=git_commit(self._project),
+                libraries=library_versions(),
+                machine={"system": platform.platform(), "cores": os.cpu_count()},
+                parameters={key: as_plain(value) for key, value in self._parameters.items()},
+                datasets=dataset_versions(pipeline, catalog),
+                nodes=self._nodes,
+            ),
         )
         names = {name for registered in pipelines.values() for name in registered.datasets()}
         prune_versions(catalog, pipeline, keep=self._parameters.get("keep_versions"), names=names)
@@ -101,7 +100,10 @@ def prepared_otherwise(parameters: dict[str, Any], catalog: CatalogProtocol[Any,
     path = Path(str(record._get_versioned_path(written)))
     if not path.exists():
         return []
-    used = json.loads(path.read_text())["parameters"]
+    try:
+        used = RunRecord.model_validate_json(path.read_text()).parameters
+    except ValidationError:  # written by another version of the project, which nobody can compare with
+        return list(PREPARATION)
     return [key for key in PREPARATION if _whole(key, used) != _whole(key, parameters)]
 
 

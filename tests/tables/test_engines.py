@@ -34,7 +34,7 @@ class _SparkOptions(Config):
 def parameters(funnel, features):
     lists = (ListFeature(name="tags", weights="tag_weights"), ListFeature(name="shops"))
     return {
-        "funnel": funnel,
+        "funnel": funnel.model_copy(update={"row_weight": "w"}),
         "features": features.model_copy(update={"lists": lists}),
         "ingestion": Ingestion(),
         "published": Published(),
@@ -63,6 +63,7 @@ def noisy(make_log) -> pd.DataFrame:
     lengths = draw.integers(0, 4, len(log))
     log["tags"] = [[f"t,{tag}" for tag in draw.integers(9, size=length)] if length < 3 else None for length in lengths]
     log["tag_weights"] = [draw.random(length).tolist() if length < 3 else None for length in lengths]
+    log["w"] = draw.exponential(size=len(log))
     log["shops"] = [draw.integers(9, size=length).tolist() for length in lengths]
     return pd.concat([log, log.iloc[:50], log.iloc[50:60].assign(spend=0.0)], ignore_index=True)
 
@@ -90,6 +91,8 @@ def test_rows_are_accounted_for_from_end_to_end(con, make_log, parameters, featu
     assert rows["legal_impressions"] == sum(rows[f"{split}_impressions"] for split in ("train", "valid", "test"))
     assert rows["train_sample"] == rows["train_examples@table"] < rows["train_impressions"]
     assert rows["test_impressions"] == rows["test_examples@table"]
+    fields = [spec.name for spec in outputs["feature_specs"].features]
+    assert fields == [name for name in outputs["train_examples@table"].columns if name in features.names]
     assert outputs["dataset_statistics"]["rows"].tolist() == [
         rows[f"{split}_examples@table"] for split in ("train", "valid", "test")
     ]

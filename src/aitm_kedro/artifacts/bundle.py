@@ -25,7 +25,7 @@ from aitm_kedro.learning.learner import Trained
 from aitm_kedro.learning.registry import load_trained
 from aitm_kedro.tables.reports import KeepRates
 
-FORMAT = 1
+FORMAT: Literal[1] = 1
 MANIFEST, VOCABULARY, MODEL = "manifest.json", "vocabulary.parquet", "model"
 
 
@@ -104,12 +104,12 @@ class StoredBundle(Bundle):
         self.folder, self.manifest = folder, manifest
 
     @cached_property
-    def trained(self) -> Trained:  # type: ignore[override]
+    def trained(self) -> Trained:
         """The trained model, on the CPU."""
         return load_trained(self.folder / MODEL)
 
     @cached_property
-    def vocabulary(self) -> pa.Table:  # type: ignore[override]
+    def vocabulary(self) -> pa.Table:
         """Ids of every value of every feature."""
         return pq.read_table(self.folder / VOCABULARY)
 

@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Literal, Self, TypeAlias
 
 import ibis.expr.types as ir
 import numpy as np
@@ -15,9 +15,27 @@ from aitm_kedro.artifacts.bundle import Manifest
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.features import FeatureSpec
 from aitm_kedro.core.funnel import IMPRESSION_ID
+from aitm_kedro.core.ragged import LARGEST_WEIGHT as LARGEST
 
-LARGEST = 3.4e38
-"""Magnitude of a value or weight; a float32 holds no larger one."""
+Rows: TypeAlias = pd.DataFrame | pa.Table | ir.Table | Sequence[Mapping[str, Any]]
+"""What a predictor takes."""
+
+Kind = Literal["categorical", "numeric", "list", "weights"]
+
+MEANING: Mapping[Kind, str] = {
+    "categorical": "one value a row",
+    "numeric": "a number",
+    "list": "a list of values in each row",
+    "weights": "a list of numbers in each row",
+}
+
+IF_NULL: Mapping[Kind, pa.DataType] = {
+    "categorical": pa.string(),
+    "numeric": pa.float64(),
+    "list": pa.list_(pa.string()),
+    "weights": pa.list_(pa.float64()),
+}
+"""Types of columns in which every value is null."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,167 +43,183 @@ class Needs:
     """Columns that a model reads.
 
     Attributes:
-        kinds: column -> "categorical", "numeric", "list", or "weights" of a list.
-        lists_of: column of weights -> its list.
+        kinds: column -> what the model takes it for.
+        weights: list -> column of its weights.
         segment: column that decides the keep rate, or None.
-        rename: name in the raw table -> name here.
+        rename: name here -> name in the raw table.
     """
 
-    kinds: Mapping[str, str]
-    lists_of: Mapping[str, str]
+    kinds: Mapping[str, Kind]
+    weights: Mapping[str, str]
     segment: str | None
     rename: Mapping[str, str]
 
     @classmethod
     def of(cls, manifest: Manifest, specs: Sequence[FeatureSpec]) -> Self:
         """What a bundle reads."""
-        lists_of = {spec.weights: spec.name for spec in specs if spec.weights is not None}
-        kinds = {spec.name: str(spec.kind) for spec in specs} | dict.fromkeys(lists_of, "weights")
-        by_segment = manifest.funnel.segment if manifest.keep_rates.per_segment else None
-        if by_segment is not None:
-            kinds.setdefault(by_segment, "categorical")
-        return cls(
-            kinds=kinds, lists_of=lists_of, segment=by_segment, rename={v: k for k, v in manifest.rename.items()}
+        weights = {spec.name: spec.weights for spec in specs if spec.weights is not None}
+        kinds: dict[str, Kind] = {spec.name: spec.kind for spec in specs}
+        kinds |= dict.fromkeys(weights.values(), "weights")
+        segment = manifest.funnel.segment if manifest.keep_rates.per_segment else None
+        if segment is not None:
+            kinds.setdefault(segment, "categorical")
+        return cls(kinds=kinds, weights=weights, segment=segment, rename=manifest.rename)
+
+    def find_in(self, columns: Sequence[str]) -> dict[str, str]:
+        """{name here: name there} of every column that is read, and of the id if it is there.
+
+        Rows come under the names of the project, or under the raw ones that ``ingestion.rename`` gives.
+
+        Raises:
+            InputError: a column is missing, or is there twice.
+        """
+        wanted = (IMPRESSION_ID, *self.kinds)
+        raw = {here: there for here, there in self.rename.items() if here in wanted and there in columns}
+        if all(here in columns for here in raw):
+            raw = {}
+        own = [name for name in columns if name not in raw.values()]
+        found = {name: name if name in own else raw[name] for name in wanted if name in own or name in raw}
+        self._check_present(found, columns)
+        twice = sorted({there for there in found.values() if list(columns).count(there) > 1})
+        if twice:
+            raise InputError(f"rows to score have the column '{twice[0]}' more than once; keep one of them")
+        return found
+
+    def _check_present(self, found: Mapping[str, str], columns: Sequence[str]) -> None:
+        missing = [name for name in self.kinds if name not in found]
+        if not missing:
+            return
+        named = ", ".join(
+            f"'{name}'" + (f" (or '{self.rename[name]}')" if name in self.rename else "") for name in missing
         )
+        close = {name: difflib.get_close_matches(name, columns, n=1) for name in missing}
+        hints = [f"'{matches[0]}' for '{name}'" for name, matches in close.items() if matches]
+        why = f" ('{self.segment}' decides how predictions are corrected)" if self.segment in missing else ""
+        advice = f"did you mean {', '.join(hints)}?" if hints else "add it, with nulls where nothing is known"
+        raise InputError(f"rows to score have no column {named}{why}; {advice}")
 
-    @property
-    def columns(self) -> list[str]:
-        """Every column that is read, if it is there."""
-        return list(dict.fromkeys([IMPRESSION_ID, *self.kinds]))
 
-
-def as_batches(rows: Any, *, needs: Needs, rows_at_once: int) -> pa.RecordBatchReader:
-    """The columns that are needed, and the id, in batches.
+def as_batches(rows: Rows, *, needs: Needs, rows_at_once: int) -> pa.RecordBatchReader:
+    """The columns that are needed, and the id, under the names of the project, in batches.
 
     Raises:
-        InputError: a column is missing, or rows are of a type that is not read.
+        InputError: a column is missing, mixes types, or rows are of a type that is not read.
     """
     if isinstance(rows, ir.Table):
-        table = rows.rename(_renames(rows.columns, needs))
-        _check_present(table.columns, needs)
-        chosen = table.select([name for name in needs.columns if name in table.columns])
+        found = needs.find_in(rows.columns)
+        chosen = rows.select(**{here: rows[there] for here, there in found.items()})
         return chosen.to_pyarrow_batches(chunk_size=rows_at_once)
-    arrow = _as_arrow(rows, needs)
-    arrow = arrow.rename_columns({there: here for here, there in _renames(arrow.column_names, needs).items()})
-    _check_present(arrow.column_names, needs)
-    return arrow.select([name for name in needs.columns if name in arrow.column_names]).to_reader(rows_at_once)
+    if isinstance(rows, pa.Table):
+        found = needs.find_in(rows.column_names)
+        table = pa.table({here: rows[there] for here, there in found.items()})
+    else:
+        table = _as_arrow(rows, needs)
+    return table.to_reader(max_chunksize=rows_at_once)
 
 
-def prepare(table: pa.Table, needs: Needs) -> pa.Table:
-    """Rows whose types and values can be what they are taken for.
+def _as_arrow(rows: Any, needs: Needs) -> pa.Table:
+    if isinstance(rows, pd.DataFrame):
+        found = needs.find_in([str(name) for name in rows.columns])
+        columns = {str(name): place for place, name in enumerate(rows.columns)}
+        return pa.table({here: _array(there, rows.iloc[:, columns[there]]) for here, there in found.items()})
+    if isinstance(rows, Sequence) and all(isinstance(row, Mapping) for row in rows):
+        names = list(dict.fromkeys(name for row in rows for name in row)) if rows else list(needs.kinds)
+        found = needs.find_in(names)
+        return pa.table({here: _array(there, [row.get(there) for row in rows]) for here, there in found.items()})
+    raise InputError(
+        f"rows to score are {type(rows).__name__}; give a data frame, an Arrow or Ibis table, or a list of dictionaries"
+    )
+
+
+def _array(name: str, values: Any) -> pa.Array | pa.ChunkedArray:
+    try:
+        return pa.array(values, from_pandas=True)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        raise InputError(
+            f"column '{name}' holds values that do not go together in one type ({error}); make them one type"
+        ) from error
+
+
+def prepare(rows: pa.Table, needs: Needs) -> pa.Table:
+    """The columns that the model reads, of types and values that can be what they are taken for.
 
     Raises:
         InputError: a column cannot be read as what the model takes it for, or holds an impossible value.
     """
-    for position, name in enumerate(table.column_names):
-        kind = needs.kinds.get(name)
-        if kind is None:
-            continue
-        column = _plain(table[name], kind)
-        _check_type(name, column.type, kind)
+    columns = {name: _plain(rows[name], kind) for name, kind in needs.kinds.items()}
+    for name, kind in needs.kinds.items():
+        _check_type(name, columns[name].type, kind)
         if kind == "numeric":
-            _check_values(name, column)
-        if kind == "weights":
-            _check_weights(name, column, table[needs.lists_of[name]])
-        table = table.set_column(position, name, column)
-    return table
+            _check_values(name, columns[name])
+    for values, weights in needs.weights.items():
+        _check_weights(weights, columns[weights], values, columns[values])
+    return pa.table(columns)
 
 
-def _as_arrow(rows: Any, needs: Needs) -> pa.Table:
-    if isinstance(rows, pa.Table):
-        return rows
-    if isinstance(rows, pd.DataFrame):
-        columns = {str(name): rows[name] for name in rows.columns}
-    elif isinstance(rows, Sequence) and all(isinstance(row, Mapping) for row in rows):
-        names = dict.fromkeys(str(name) for row in rows for name in row)
-        columns = {name: [row.get(name) for row in rows] for name in names}
-    else:
-        raise InputError(
-            f"rows to score are {type(rows).__name__}; give a data frame, an Arrow or Ibis table, or a list of "
-            "dictionaries"
-        )
-    known = {*needs.columns, *needs.rename}
-    return pa.table({name: _array(name, values) for name, values in columns.items() if name in known})
+def _plain(column: pa.ChunkedArray, kind: Kind) -> pa.ChunkedArray:
+    """The column without types that mean the same: dictionaries, lists of other layouts, nulls without a type."""
+    plain = IF_NULL[kind] if pa.types.is_null(column.type) else _plain_type(column.type, kind)
+    return column if column.type == plain else column.cast(plain)
 
 
-def _array(name: str, values: Any) -> pa.Array:
-    try:
-        return pa.array(values, from_pandas=True)
-    except (pa.ArrowException, TypeError, ValueError) as error:
-        raise InputError(
-            f"column '{name}' mixes types that do not go together ({error}); make them one type"
-        ) from error
+def _plain_type(given: pa.DataType, kind: Kind) -> pa.DataType:
+    if pa.types.is_dictionary(given):
+        return _plain_type(given.value_type, kind)
+    if _is_list(given):
+        inside = given.value_type
+        if pa.types.is_null(inside):  # every list is empty
+            return IF_NULL[kind] if _is_list(IF_NULL[kind]) else given
+        return pa.list_(inside.value_type if pa.types.is_dictionary(inside) else inside)
+    return pa.float32() if pa.types.is_float16(given) else given
 
 
-def _renames(columns: Sequence[str], needs: Needs) -> dict[str, str]:
-    """{name here: name in the raw table}, for columns that come under their raw names."""
-    return {here: there for there, here in needs.rename.items() if there in columns and here not in columns}
-
-
-def _check_present(columns: Sequence[str], needs: Needs) -> None:
-    missing = [name for name in needs.kinds if name not in columns]
-    if not missing:
-        return
-    hints = [
-        f"'{close[0]}' for '{name}'" for name in missing if (close := difflib.get_close_matches(name, columns, n=1))
-    ]
-    why = f" ('{needs.segment}' decides how predictions are corrected)" if needs.segment in missing else ""
-    raise InputError(
-        f"rows to score have no column {', '.join(repr(name) for name in missing)}{why}"
-        + (f"; did you mean {', '.join(hints)}?" if hints else "; add it, with nulls where nothing is known")
-    )
-
-
-def _plain(column: pa.ChunkedArray, kind: str) -> pa.ChunkedArray:
-    """Without dictionaries, and with a type where every value is null."""
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    if pa.types.is_null(column.type):
-        wanted = {"numeric": pa.float64(), "categorical": pa.string(), "list": pa.list_(pa.string())}
-        column = column.cast(wanted.get(kind, pa.list_(pa.float64())))
-    return column
-
-
-def _check_type(name: str, kind: pa.DataType, wanted: str) -> None:
-    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
-    of_numbers = is_list and (pa.types.is_integer(kind.value_type) or pa.types.is_floating(kind.value_type))
+def _check_type(name: str, given: pa.DataType, kind: Kind) -> None:
     fits = {
-        "numeric": is_number or pa.types.is_boolean(kind),
-        "categorical": not pa.types.is_nested(kind) and not pa.types.is_binary(kind),
-        "list": is_list and not pa.types.is_nested(kind.value_type),
-        "weights": of_numbers,
+        "categorical": _is_single(given),
+        "numeric": _is_number(given) or pa.types.is_boolean(given),
+        "list": _is_list(given) and _is_single(given.value_type),
+        "weights": _is_list(given) and _is_number(given.value_type),
     }
-    if not fits[wanted]:
-        needed = {
-            "numeric": "a number",
-            "categorical": "one value a row",
-            "list": "a list of values in each row",
-            "weights": "a list of numbers in each row",
-        }
-        raise InputError(f"column '{name}' is {kind}, but the model reads it as {needed[wanted]}; convert it")
+    if not fits[kind]:
+        raise InputError(f"column '{name}' is {given}, but the model reads it as {MEANING[kind]}; convert it")
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+
+
+def _is_single(kind: pa.DataType) -> bool:
+    is_bytes = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind)
+    return not (is_bytes or pa.types.is_nested(kind))
 
 
 def _check_values(name: str, column: pa.ChunkedArray) -> None:
     if not pa.types.is_floating(column.type):
         return
     values = column.to_numpy()
-    wrong = values[np.abs(values) > LARGEST]
+    wrong = values[np.abs(values) > LARGEST]  # never so for NaN, which is null
     if len(wrong):
         raise InputError(
-            f"column '{name}' holds {wrong[0]} ({len(wrong)} of {len(values)} rows), which is no number that a model "
-            "can read; mend it, or leave it null"
+            f"column '{name}' holds {wrong[0]} ({len(wrong)} of {len(values)} rows looked at), which is no number that "
+            "a model can read; mend it, or leave it null"
         )
 
 
-def _check_weights(name: str, column: pa.ChunkedArray, lists: pa.ChunkedArray) -> None:
-    lengths = [pc.fill_null(pc.list_value_length(part), 0).to_numpy() for part in (column, lists)]
-    if not np.array_equal(*lengths):
-        row = int(np.flatnonzero(lengths[0] != lengths[1])[0])
+def _check_weights(name: str, weights: pa.ChunkedArray, list_name: str, lists: pa.ChunkedArray) -> None:
+    counts, lengths = (pc.fill_null(pc.list_value_length(column), 0).to_numpy() for column in (weights, lists))
+    differ = np.flatnonzero(counts != lengths)
+    if len(differ):
         raise InputError(
-            f"column '{name}' has {lengths[0][row]} weights for {lengths[1][row]} values in row {row}; mend it"
+            f"column '{name}' has {counts[differ[0]]} weights for {lengths[differ[0]]} values of '{list_name}' "
+            f"({len(differ)} of {len(counts)} rows looked at); give one weight for each value"
         )
-    values = np.asarray(pc.list_flatten(column).to_numpy(), np.float64)
+    values = np.asarray(pc.list_flatten(weights).to_numpy(), np.float64)
     wrong = values[~((values >= 0) & (values <= LARGEST))]
     if len(wrong):
-        raise InputError(f"column '{name}' holds the weight {wrong[0]}; weights are numbers from 0 to {LARGEST:g}")
+        raise InputError(
+            f"column '{name}' holds the weight {wrong[0]}; weights are numbers from 0 to {LARGEST:g}: mend it"
+        )

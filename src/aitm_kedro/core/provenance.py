@@ -44,6 +44,26 @@ class Provenance(Result):
         return cls(data=dict(data), parameters=plain, libraries=library_versions(), made=datetime.now(UTC))
 
 
+class NodeCost(Result):
+    """What a node of a run took."""
+
+    seconds: float
+    peak_gigabytes: float = Field(description="of the process, so far")
+
+
+class RunRecord(Result):
+    """What a run of Kedro was: parameters, versions of data and libraries, time and memory of each node."""
+
+    finished: datetime
+    run: dict[str, Any] = Field(description="how it was called: environment, pipelines, nodes")
+    commit: str | None = Field(description="of the project's working tree; None outside of git")
+    libraries: dict[str, str]
+    machine: dict[str, Any]
+    parameters: dict[str, Any]
+    datasets: dict[str, str] = Field(description="version of each versioned dataset that was read or written")
+    nodes: dict[str, NodeCost]
+
+
 def library_versions() -> dict[str, str]:
     """Versions of Python and of the libraries that the numbers depend on."""
     found = {"python": platform.python_version()}

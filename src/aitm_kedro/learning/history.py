@@ -60,10 +60,3 @@ class RunHistory(Result):
     history: History
     valid_auc: dict[str, float | None] = Field(description="AUC of what was kept on validation, by step")
     provenance: Provenance
-
-    @property
-    def deciding(self) -> float | None:
-        """Mean validation AUC of the main steps that have one: by it the best run is chosen."""
-        names = self.provenance.parameters["funnel"]["main_steps"]
-        known = [value for name in names if (value := self.valid_auc.get(name)) is not None]
-        return sum(known) / len(known) if known else None

@@ -28,7 +28,7 @@ class Source:
             outcome and oracle columns.
         labels_from: whether the outcomes are 0/1 columns or event times.
         outcomes: the label columns or the event times, in funnel order.
-        oracle: the columns of the truth, in funnel order; empty if the source has none.
+        oracle: the columns of the true probabilities, in funnel order; empty if the source has none.
         rows: number of raw rows.
         first: time of the earliest impression; None without times.
         last: time of the latest one.
@@ -65,7 +65,7 @@ def read_source(raw: ir.Table, *, funnel: Funnel, features: Features, split: Spl
         _check_present(raw.columns, [IMPRESSION_TIME], "labels made from event times need it")
     _check_types(raw, labels, funnel)
     facts = _check_values(raw, times=times, labels=labels, weight=funnel.row_weight)
-    _check_weights(raw, features)
+    check_list_weights(raw, features)
     columns = {
         IMPRESSION_ID: raw[IMPRESSION_ID].cast("string" if raw[IMPRESSION_ID].type().is_string() else "int64"),
         **{name: as_time(raw[name]) for name in times},
@@ -99,7 +99,9 @@ def rename_columns(raw: ir.Table, names: dict[str, str]) -> ir.Table:
 
 
 def check_features(table: ir.Table, features: Features, funnel: Funnel) -> None:
-    """Check that every feature is there, is of a type that can be read, and tells no answer.
+    """Check that every feature is there, is of a type that can be read, and is no label (label leakage).
+
+    The table needs no labels itself, so that new rows can be checked as well.
 
     Raises:
         InputError: naming the feature.
@@ -262,8 +264,12 @@ def _check_values(raw: ir.Table, *, times: Sequence[str], labels: Sequence[str],
     return {"rows": int(facts["rows"]), **moments}
 
 
-def _check_weights(raw: ir.Table, features: Features) -> None:
-    """Check that weights are numbers from 0 on that float32 can hold, and as many as there are values."""
+def check_list_weights(raw: ir.Table, features: Features) -> None:
+    """Check that weights of lists are numbers from 0 on that float32 can hold, and as many as there are values.
+
+    Raises:
+        InputError: naming the column.
+    """
     for feature in features.lists:
         if feature.weights is None:
             continue
@@ -305,6 +311,6 @@ def _scan(raw: ir.Table, *, times: Sequence[str], labels: Sequence[str], weight:
 
 
 def empty_oracle(table: ir.Table, funnel: Funnel) -> ir.Table:
-    """No rows, with the columns of the truth: what a source without it has."""
+    """No rows, with the columns of the true probabilities: what a source without them has."""
     nothing = {oracle_column(step): ibis.null("float64") for step in funnel.steps}
     return table.select(IMPRESSION_ID, **nothing).filter(ibis.literal(False))

@@ -53,7 +53,11 @@ def train(
     """
     fields = [spec.name for spec in feature_specs.features]
     train, valid = (part.of_fields(fields).of_steps(funnel.steps) for part in (train_examples, valid_examples))
-    fingerprints = {"train": train.fingerprint(), "valid": valid.fingerprint()}
+    fingerprints = {
+        "train": train.fingerprint(),
+        "valid": valid.fingerprint(),
+        "features": feature_specs.fingerprint(),
+    }
     train = _scale_row_weights(train)
     learner = build(run.model, options=run.options, training=training)
     trained = learner.fit(train, valid, features=feature_specs.features, funnel=funnel, seed=seed)

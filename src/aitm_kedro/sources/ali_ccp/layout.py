@@ -1,4 +1,4 @@
-"""The layout of the files of Ali-CCP (https://tianchi.aliyun.com/dataset/408): columns, fields, reasons to set aside."""
+"""Layout of the files of Ali-CCP (https://tianchi.aliyun.com/dataset/408): columns, fields, reasons to set aside."""
 
 import re
 from dataclasses import dataclass
