@@ -62,7 +62,7 @@ def log(rows=1000, seed=1):
 
 
 def as_arrow(frame):
-    return pa.Table.from_pandas(frame, preserve_index=False)
+    return frame if isinstance(frame, pa.Table) else pa.Table.from_pandas(frame, preserve_index=False)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -187,15 +188,13 @@ class TestKindsOfRows:
         frame = make_log(60)
         names = [column] if isinstance(column, str) else list(column)
         records = as_table(frame).to_pylist()
-        typed = frame.assign(**{name: pd.Series([None] * 60, object) for name in names})
+        typed = frame.assign(**{name: pd.Series([None] * 60, dtype=object) for name in names})
         table = as_table(frame)
         for name in names:
             nulls = pa.nulls(60, table.schema.field(name).type)
             table = table.set_column(table.column_names.index(name), name, nulls)
-        known = table.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}.get)
-        answers([row | dict.fromkeys(names) for row in records], known)
-        answers(typed, known)
-        answers(table, known)
+        for rows in ([row | dict.fromkeys(names) for row in records], typed, table):
+            answers(rows, table)
 
     def test_lists_with_nothing_or_with_what_is_not_known(self, answers, make_log):
         frame = make_log(6)
@@ -204,7 +203,7 @@ class TestKindsOfRows:
         frame["counts"] = [[], None, [0.5], [0.0, 0.0], [3.0], [1.0, 9.0]]
         answers(frame, frame)
         answers(as_table(frame).to_pylist(), frame)
-        answers(as_table(frame).to_pylist()[:1], frame.head(1))  # every list is empty
+        answers(as_table(frame).to_pylist()[:1], as_table(frame).slice(0, 1))  # every list is empty
 
     def test_no_rows(self, world, make_log, connection):
         frame = make_log(10).head(0)
@@ -337,15 +336,13 @@ def test_rows_of_the_same_types_are_encoded_by_the_same_query(world, make_log, m
 
 
 def _cast(column, kind):
-    """Arrow has no cast of lists to lists of dictionaries, so they are built anew; nor of float to narrow decimals."""
+    """As ``cast``, and where Arrow has no cast, built anew."""
     if pa.types.is_list(kind) and pa.types.is_dictionary(kind.value_type):
         column = column.combine_chunks()
         column = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
         values = column.values.dictionary_encode().cast(kind.value_type)
         return pa.ListArray.from_arrays(column.offsets, values, mask=column.is_null())
-    if pa.types.is_decimal(kind) and pa.types.is_floating(column.type):
-        from decimal import Decimal
-
+    if pa.types.is_decimal(kind):
         return pa.array([None if v is None else Decimal(str(v)) for v in column.to_pylist()], kind)
     if pa.types.is_float16(kind):
         return pa.array(column.to_numpy().astype(np.float16))

@@ -1,6 +1,7 @@
 """Batches of examples with lists: every row has its own, in whatever order rows come."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -10,17 +11,14 @@ import torch
 from aitm_kedro.core.examples import Examples
 from aitm_kedro.core.ragged import Ragged
 from aitm_kedro.evaluation.auc import auc
-from aitm_kedro.learning.layers.embedding import WithLists
-from aitm_kedro.learning.networks import NETWORKS, build_model
-from aitm_kedro.learning.networks.aitm import AITMOptions
-from aitm_kedro.learning.parameters import Training
-from aitm_kedro.learning.training.batches import as_batch, ordered_ids, shuffled_batches
+from aitm_kedro.learning.layers.batch import Batch
+from aitm_kedro.learning.training.batches import as_batch, ordered_batches, shuffled_batches
 from aitm_kedro.learning.training.predict import predict
-from aitm_kedro.learning.training.run import predict_with_network, train_network
+from tests.learning.data import fit, make_network, specs_of
 
 SIZES = (500, 12, 8)  # of "row", "tags" (weighted) and "shops"
+FEATURES = specs_of(SIZES[:1], lists=SIZES[1:], names=("row", "tags", "shops"))
 CPU = torch.device("cpu")
-TRAINING = Training(batch_size=50, max_epochs=3, device="cpu", threads=1)
 
 
 def make_examples(rows: int = 500, *, seed: int = 0) -> Examples:
@@ -41,7 +39,10 @@ def make_examples(rows: int = 500, *, seed: int = 0) -> Examples:
         fields=("row", "tags", "shops"),
         steps=("click", "buy"),
         impression_id=np.arange(rows),
+        numeric=("row",),
+        values=np.where(np.arange(rows) % 10 == 9, np.nan, np.arange(rows) / 2).astype(np.float32)[:, None],
         lists=lists,
+        row_weights=(1 + np.arange(rows, dtype=np.float32) % 3),
     )
 
 
@@ -60,19 +61,19 @@ def as_shares(lists: Ragged) -> list[dict[int, float]]:
     return result
 
 
-def shares_in(batch: WithLists, field: int, *, fields: int) -> list[dict[int, float]]:
+def shares_in(batch: Batch, field: int, *, fields: int) -> list[dict[int, float]]:
     """The same, from a batch."""
     result: list[dict[int, float]] = [{} for _ in batch.ids]
-    for one, of, place, weight in zip(*(part.tolist() for part in batch[1:]), strict=True):
+    for one, of, place, weight in zip(*(part.tolist() for part in batch.lists), strict=True):
         assert place % fields == of
         if of == field:
             result[place // fields][one] = result[place // fields].get(one, 0) + weight
     return result
 
 
-def check(batch: WithLists, examples: Examples) -> None:
+def check(batch: Batch, examples: Examples) -> None:
     """Each row of a batch has the lists of its example, which its one id names."""
-    assert [part.dtype for part in batch[1:]] == [torch.int64, torch.int64, torch.int64, torch.float32]
+    assert [part.dtype for part in batch.lists] == [torch.int64, torch.int64, torch.int64, torch.float32]
     for field, lists in enumerate(examples.lists.values()):
         expected = as_shares(lists)
         found = shares_in(batch, field, fields=len(examples.lists))
@@ -80,31 +81,54 @@ def check(batch: WithLists, examples: Examples) -> None:
         assert [sum(row.values()) for row in found] == pytest.approx([1] * len(found))
 
 
-def test_shuffled_rows_keep_their_lists() -> None:
+def check_values(batch: Batch, rows: np.ndarray) -> None:
+    expected = np.where(rows % 10 == 9, np.nan, rows / 2)
+    np.testing.assert_array_equal(batch.values, expected[:, None].astype(np.float32))
+    assert batch.values.dtype == torch.float32
+
+
+def test_shuffled_rows_keep_their_lists_values_and_weights() -> None:
     examples, generator = make_examples(), torch.Generator().manual_seed(0)
     batches = list(shuffled_batches(examples, batch_size=7, generator=generator, device=CPU))  # several chunks
-    rows = torch.cat([batch.ids.ids[:, 0] for batch in batches]).numpy()
+    rows = torch.cat([labelled.batch.ids[:, 0] for labelled in batches]).numpy()
     assert np.array_equal(np.sort(rows), np.arange(500))
     assert not np.array_equal(rows, np.arange(500))
-    for batch in batches:
-        check(batch.ids, examples)
-        np.testing.assert_array_equal(batch.labels, examples.labels[batch.ids.ids[:, 0]])
+    for batch, labels, row_weights in batches:
+        check(batch, examples)
+        here = batch.ids[:, 0].numpy()
+        check_values(batch, here)
+        np.testing.assert_array_equal(labels, examples.labels[here])
+        np.testing.assert_array_equal(row_weights, 1 + here % 3)
+        assert (labels.dtype, row_weights.dtype) == (torch.float32, torch.float32)
+
+
+def test_what_examples_have_not_a_batch_has_not() -> None:
+    bare = replace(make_examples(30).of_fields(["row"]).without_values(), row_weights=None)
+    (labelled,) = shuffled_batches(bare, batch_size=30, generator=torch.Generator(), device=CPU)
+    assert (labelled.batch.values, labelled.batch.lists, labelled.row_weights) == (None, None, None)
+    assert as_batch(bare)[1:] == (None, None)
 
 
 @pytest.mark.parametrize("batch_size", [1, 64, 1000])
-def test_rows_in_order_keep_their_lists(batch_size: int) -> None:
+def test_rows_in_order_keep_their_lists_and_values(batch_size: int) -> None:
     examples = make_examples(130)
-    batches = list(ordered_ids(examples, batch_size=batch_size, device=CPU))
+    batches = list(ordered_batches(examples, batch_size=batch_size, device=CPU))
     assert torch.cat([batch.ids[:, 0] for batch in batches]).tolist() == list(range(130))
     for batch in batches:
         check(batch, examples)
+        check_values(batch, batch.ids[:, 0].numpy())
     check(as_batch(examples), examples)
+
+
+def test_no_rows_are_a_batch_too() -> None:
+    batch = as_batch(make_examples(30).take(np.arange(0)))
+    assert (batch.ids.shape, batch.values.shape, len(batch.lists.ids)) == ((0, 1), (0, 1), 0)
 
 
 def test_predictions_do_not_depend_on_the_batches() -> None:
     examples = make_examples()
     torch.manual_seed(0)
-    model = build_model("aitm", vocabulary_sizes=SIZES, steps=examples.steps, options=AITMOptions())
+    model = make_network("aitm", FEATURES, examples.steps)
     whole = predict(model, examples)
     for batch_size in (1, 33, 499):
         np.testing.assert_allclose(predict(model, examples, batch_size=batch_size), whole, atol=1e-6)
@@ -119,21 +143,19 @@ def test_networks_learn_from_lists_what_no_other_field_tells(as_examples: Callab
     train, valid = make_examples(2000), make_examples(500, seed=1)
     on_disk = [as_examples(as_table(examples)) for examples in (train, valid)]
     assert isinstance(on_disk[0].lists["tags"].weights, np.memmap)
+    tags, shops = FEATURES[1:]
     found = [
-        train_network(
+        fit(
             "shared_bottom",
             *(part.of_fields(["tags", "shops"]) for part in parts),
-            vocabulary_sizes=SIZES[1:],
+            features=[tags, shops],
             main_steps=["click"],
-            options=NETWORKS["shared_bottom"].Options(),
-            training=TRAINING.model_copy(update={"embedding_updates": updates, "learning_rate": 0.01}),
-            seed=0,
-        )[0]
+            batch_size=50,
+            embedding_updates=updates,
+        )
         for parts in ((train, valid), on_disk)
     ]
-    predictions = [
-        predict_with_network(weights, valid.of_fields(["tags", "shops"]), training=TRAINING) for weights in found
-    ]
+    predictions = [trained.predict(valid.of_fields(["tags", "shops"])) for trained in found]
     assert np.array_equal(*predictions)
     best = auc(valid.labels[:, 0], [row.get(1, 0) for row in as_shares(valid.lists["tags"])])
     assert best - 0.03 < auc(valid.labels[:, 0], predictions[0][:, 0])
@@ -141,6 +163,7 @@ def test_networks_learn_from_lists_what_no_other_field_tells(as_examples: Callab
 
 def as_table(examples: Examples) -> pa.Table:
     columns = {"impression_id": examples.impression_id, "row": examples.ids[:, 0]}
+    columns |= {"_value_row": examples.values[:, 0], "_row_weight": examples.row_weights}
     columns |= {step: examples.labels[:, t].astype(np.int8) for t, step in enumerate(examples.steps)}
     for name, lists in examples.lists.items():
         offsets = lists.offsets.astype(np.int32)

@@ -6,73 +6,65 @@ import pytest
 import torch
 
 from aitm_kedro.core.errors import InputError
+from aitm_kedro.core import progress
 from aitm_kedro.core.examples import Examples
 from aitm_kedro.evaluation.auc import auc
-from aitm_kedro.learning.networks import Network, build_model
-from aitm_kedro.learning.networks.aitm import AITMOptions
+from aitm_kedro.learning.history import History
+from aitm_kedro.learning.networks.base import Network
 from aitm_kedro.learning.parameters import Training
-from aitm_kedro.learning.training import progress
 from aitm_kedro.learning.training.batches import shuffled_batches
 from aitm_kedro.learning.training.devices import choose_device
 from aitm_kedro.learning.training.loop import fit
 from aitm_kedro.learning.training.predict import predict
-from aitm_kedro.learning.training.run import predict_with_network, train_network
-from aitm_kedro.learning.training.stopping import validation_marks
+from aitm_kedro.learning.training.stopping import deciding_metric, step_aucs, validation_marks
+from tests.learning import data
+from tests.learning.data import make_network, specs_of
 
 SIZES, STEPS = (6, 40, 300), ("click", "apply", "approve")
+FEATURES = specs_of(SIZES, names=("age", "city", "creative"))
 FAST = Training(batch_size=250, max_epochs=3, device="cpu", threads=1)
 
 LOSSES = [2.0251, 1.8372, 1.6343]
 """Training losses of FAST, epoch by epoch; a refactoring must reproduce them."""
 
 
-def _train(train: Examples, valid: Examples, **changes: object) -> tuple[Network, dict]:
+def _train(train: Examples, valid: Examples, **changes: object) -> tuple[Network, History]:
     torch.manual_seed(0)
-    model = build_model("aitm", vocabulary_sizes=SIZES, steps=STEPS, options=AITMOptions())
+    model = make_network("aitm", FEATURES, STEPS)
     options = Training(**FAST.model_dump() | changes)
     return model, fit(model, train, valid, options=options, main_steps=("apply", "approve"), seed=0)
 
 
 def test_loss_curve(train: Examples, valid: Examples) -> None:
     _, history = _train(train, valid)
-    losses = [validation["train_loss"] for validation in history["validations"]]
+    losses = [validation.train_loss for validation in history.validations]
     assert losses == pytest.approx(LOSSES, abs=5e-3)
 
 
 def test_history(train: Examples, valid: Examples) -> None:
     model, history = _train(train, valid, validate_every=0.5)
-    validations = history["validations"]
-    assert [v["epoch"] for v in validations] == [0.5, 1, 1.5, 2, 2.5, 3]
-    assert [v["rows"] for v in validations] == [2000, 4000, 6000, 8000, 10000, 12000]
-    best = max(validations, key=lambda v: v["deciding"])
-    assert history["best_epoch"] == best["epoch"]
-    assert best["deciding"] == pytest.approx(np.mean([best["valid_auc"][step] for step in ("apply", "approve")]))
-    assert history["parameters"] == sum(p.numel() for p in model.parameters())
-    assert (history["device"], history["precision"], history["train_rows"]) == ("cpu", "float32", 4000)
+    validations = history.validations
+    assert [v.epoch for v in validations] == [0.5, 1, 1.5, 2, 2.5, 3]
+    assert [v.rows for v in validations] == [2000, 4000, 6000, 8000, 10000, 12000]
+    best = max(validations, key=lambda v: v.deciding)
+    assert history.best_epoch == best.epoch
+    assert best.deciding == pytest.approx(np.mean([best.valid_auc[step] for step in ("apply", "approve")]))
+    assert history.parameters == sum(p.numel() for p in model.parameters())
+    assert (history.device, history.precision, history.train_rows) == ("cpu", "float32", 4000)
 
 
 def test_same_seed_same_numbers(train: Examples, valid: Examples) -> None:
     results = [
-        train_network(
-            "aitm",
-            train,
-            valid,
-            vocabulary_sizes=SIZES,
-            main_steps=STEPS,
-            options=AITMOptions(),
-            training=FAST,
-            seed=seed,
-        )[0]
-        for seed in (3, 3, 4)
+        data.fit("aitm", train, valid, features=FEATURES, **FAST.model_dump(), seed=seed) for seed in (3, 3, 4)
     ]
-    same, again, other = (result.tensors for result in results)
-    assert all(np.array_equal(same[name], again[name]) for name in same)
-    assert not np.array_equal(same["output.weight"], other["output.weight"])
+    same, again, other = (result.network.state_dict() for result in results)
+    assert all(torch.equal(same[name], again[name]) for name in same)
+    assert not torch.equal(same["output.weight"], other["output.weight"])
 
 
 def test_the_best_state_is_restored(train: Examples, valid: Examples) -> None:
     model, history = _train(train, valid, learning_rate=0.05, max_epochs=6, patience=6, l2=0.0)
-    deciding = [v["deciding"] for v in history["validations"]]
+    deciding = [v.deciding for v in history.validations]
     assert np.argmax(deciding) < len(deciding) - 1, "the last state is the best; the test sees nothing"
     y = predict(model, valid)
     assert np.mean([auc(valid.labels[:, t], y[:, t]) for t in (1, 2)]) == pytest.approx(max(deciding))
@@ -80,7 +72,7 @@ def test_the_best_state_is_restored(train: Examples, valid: Examples) -> None:
 
 def test_patience(train: Examples, valid: Examples) -> None:
     _, history = _train(train, valid, learning_rate=0.05, max_epochs=30, patience=2)
-    since = len(history["validations"]) - 1 - np.argmax([v["deciding"] for v in history["validations"]])
+    since = len(history.validations) - 1 - np.argmax([v.deciding for v in history.validations])
     assert since == 2
 
 
@@ -98,10 +90,10 @@ def test_an_epoch_sees_every_row_once_in_another_order(train: Examples) -> None:
     epochs = []
     for _ in range(2):
         batches = list(shuffled_batches(numbered, batch_size=7, generator=generator, device=torch.device("cpu")))
-        assert {len(batch.ids) for batch in batches[:-1]} == {7}
-        for batch in batches[:20]:
-            assert np.array_equal(batch.labels, train.labels[batch.ids[:, 0].numpy() // 3])
-        epochs.append(torch.cat([batch.ids[:, 0] for batch in batches]).numpy() // 3)
+        assert {len(labelled.labels) for labelled in batches[:-1]} == {7}
+        for labelled in batches[:20]:
+            assert np.array_equal(labelled.labels, train.labels[labelled.batch.ids[:, 0].numpy() // 3])
+        epochs.append(torch.cat([labelled.batch.ids[:, 0] for labelled in batches]).numpy() // 3)
     assert all(np.array_equal(np.sort(order), np.arange(len(train))) for order in epochs)
     assert not np.array_equal(*epochs)
     assert abs(np.corrcoef(epochs[0], np.arange(len(train)))[0, 1]) < 0.1
@@ -111,24 +103,24 @@ def test_a_tiny_batch_overfits(train: Examples) -> None:
     few = replace(train, ids=np.arange(16, dtype=np.int32)[:, None].repeat(3, 1) % SIZES, labels=train.labels[:16])
     few = replace(few, ids=few.ids.astype(np.int32))
     torch.manual_seed(0)
-    options = AITMOptions(tower={"layers": (64, 32), "dropout": (0.0, 0.0)}, transfer_dropout=0, alpha=0)
-    model = build_model("aitm", vocabulary_sizes=SIZES, steps=STEPS, options=options)
+    tower = {"layers": (64, 32), "dropout": (0.0, 0.0)}
+    model = make_network("aitm", FEATURES, STEPS, tower=tower, transfer_dropout=0, alpha=0)
     training = Training(batch_size=16, max_epochs=300, patience=300, learning_rate=0.02, device="cpu", l2=0)
     history = fit(model, few, few, options=training, main_steps=STEPS, seed=0)
-    assert history["validations"][-1]["train_loss"] < 0.05
+    assert history.validations[-1].train_loss < 0.05
 
 
 def test_last_batch_of_one_row_with_batch_norm(train: Examples, valid: Examples) -> None:
-    odd = replace(train, ids=train.ids[:501], labels=train.labels[:501])
-    model = build_model("aitm", vocabulary_sizes=SIZES, steps=STEPS, options={"batch_norm": True})
+    odd = train.take(np.arange(501))
+    model = make_network("aitm", FEATURES, STEPS, batch_norm=True)
     history = fit(model, odd, valid, options=FAST, main_steps=STEPS, seed=0)
-    assert history["validations"][-1]["rows"] == 3 * 501
+    assert history.validations[-1].rows == 3 * 501
 
 
 def test_bfloat16_keeps_float32_weights_and_comes_near(train: Examples, valid: Examples) -> None:
     model, history = _train(train, valid, precision="bfloat16")
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
-    losses = [validation["train_loss"] for validation in history["validations"]]
+    losses = [validation.train_loss for validation in history.validations]
     assert losses == pytest.approx(LOSSES, abs=0.1)
 
 
@@ -136,15 +128,15 @@ def test_a_main_step_without_two_classes_is_left_out(train: Examples, valid: Exa
     labels = valid.labels.copy()
     labels[:, 2] = 0
     _, history = _train(train, replace(valid, labels=labels))
-    first = history["validations"][0]
-    assert first["valid_auc"]["approve"] is None
-    assert first["deciding"] == first["valid_auc"]["apply"]
+    first = history.validations[0]
+    assert first.valid_auc["approve"] is None
+    assert first.deciding == first.valid_auc["apply"]
 
 
 def test_predictions_do_not_depend_on_the_batches(train: Examples, valid: Examples) -> None:
     model, _ = _train(train, valid)
     assert np.allclose(predict(model, valid, batch_size=7), predict(model, valid), atol=1e-6)
-    assert predict(model, replace(valid, ids=valid.ids[:0])).shape == (0, 3)
+    assert predict(model, valid.take(np.arange(0))).shape == (0, 3)
 
 
 def test_progress_is_logged(
@@ -192,22 +184,13 @@ def test_cuda_learns_what_the_cpu_learns(train: Examples, valid: Examples, preci
     shared = {"max_epochs": 3, "embedding_updates": updates}
     _, on_cpu = _train(train, valid, **shared)
     model, on_cuda = _train(train, valid, device="cuda", precision=precision, **shared)
-    assert on_cuda["device"].startswith("cuda")
-    assert on_cuda["best_deciding"] == pytest.approx(on_cpu["best_deciding"], abs=0.03)
+    assert on_cuda.device.startswith("cuda")
+    assert on_cuda.best_deciding == pytest.approx(on_cpu.best_deciding, abs=0.03)
     assert next(model.parameters()).device.type == "cpu"
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device; none is here")
 def test_cuda_predicts_what_the_cpu_predicts(train: Examples, valid: Examples) -> None:
-    weights, _ = train_network(
-        "aitm",
-        train,
-        valid,
-        vocabulary_sizes=SIZES,
-        main_steps=STEPS,
-        options=AITMOptions(),
-        training=FAST,
-        seed=0,
-    )
-    on_cuda = predict_with_network(weights, valid, training=Training(device="cuda"))
-    assert np.allclose(on_cuda, predict_with_network(weights, valid, training=FAST), atol=1e-3)
+    trained = data.fit("aitm", train, valid, features=FEATURES, **FAST.model_dump())
+    on_cuda = trained.place(device="cuda").predict(valid)
+    assert np.allclose(on_cuda, trained.place(device="cpu").predict(valid), atol=1e-3)

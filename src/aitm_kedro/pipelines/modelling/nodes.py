@@ -210,4 +210,9 @@ def _scale_row_weights(examples: Examples) -> Examples:
     weights = examples.row_weights
     if weights is None:
         return examples
-    return replace(examples, row_weights=weights / np.float32(weights.mean(dtype=np.float64)))
+    mean = weights.mean(dtype=np.float64)
+    if not mean:
+        raise InputError(
+            "funnel.row_weight is 0 in every train row, so nothing can be learnt; weigh some of them, or split otherwise"
+        )
+    return replace(examples, row_weights=weights / np.float32(mean))
