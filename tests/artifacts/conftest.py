@@ -31,6 +31,7 @@ FEATURES = Features(
     numeric=("spend", "orders"),
     lists=("tags", {"name": "words", "weights": "counts"}),
 )
+RATES = KeepRates(overall=0.3)
 TRAINING = Training(max_epochs=1, batch_size=500, device="cpu", threads=1)
 OPTIONS = {
     "logistic": {"inverse_l2": [0.1], "max_iterations": 20},
@@ -82,7 +83,7 @@ class World:
         connection.disconnect()
         return examples_of(encoded)
 
-    def bundle(self, *, rates=KeepRates(overall=0.3), **facts):
+    def bundle(self, *, rates=RATES, **facts):
         provenance = Provenance.now(data={"train": "0"}, parameters={"seed": 0})
         known = {
             "run": self.trained.spec.model,
@@ -102,7 +103,7 @@ class World:
     def predictor(self, **facts):
         return Predictor(self.bundle(**facts), threads=2)
 
-    def expected(self, frame, rates=KeepRates(overall=0.3)):
+    def expected(self, frame, rates=RATES):
         """What the pipeline predicts, one row for each of the frame, in its order."""
         examples = self.encode(frame)
         corrected = correct(self.trained.predict(examples), row_keep_rates(rates, examples.segment))

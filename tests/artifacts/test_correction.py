@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from aitm_kedro.artifacts.correction import correct, row_keep_rates
+from aitm_kedro.tables.reports import KeepRates
 
 
 def conversions(rng: np.random.Generator, rows: int, steps: int) -> np.ndarray:
@@ -70,7 +71,7 @@ def test_rejects_impossible_rates(rate: float) -> None:
 
 def test_rates_of_rows_come_from_their_segment_or_overall() -> None:
     segment = np.array(["a", "b", None, "new", "a"], object)
-    rates = row_keep_rates({"overall": 0.3, "per_segment": {"a": 0.1, "b": 1.0}}, segment)
+    rates = row_keep_rates(KeepRates(overall=0.3, per_segment={"a": 0.1, "b": 1.0}), segment)
     assert list(np.atleast_1d(rates)) == [0.1, 1.0, 0.3, 0.3, 0.1]
-    assert row_keep_rates({"overall": 0.3, "per_segment": None}, segment) == 0.3
-    assert row_keep_rates({"overall": 0.3, "per_segment": {"a": 0.1}}, None) == 0.3
+    assert row_keep_rates(KeepRates(overall=0.3), segment) == 0.3
+    assert row_keep_rates(KeepRates(overall=0.3, per_segment={"a": 0.1}), None) == 0.3

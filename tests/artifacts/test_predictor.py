@@ -3,6 +3,7 @@
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -219,7 +220,14 @@ class TestKindsOfRows:
 
 
 class TestRawNames:
-    RENAME = {"city": "CITY", "words": "WORDS", "click": "CLK", "impression_id": "ID", "bank": "hour", "hour": "hr"}
+    RENAME: ClassVar = {
+        "city": "CITY",
+        "words": "WORDS",
+        "click": "CLK",
+        "impression_id": "ID",
+        "bank": "hour",
+        "hour": "hr",
+    }
 
     @pytest.fixture
     def predictor(self, world):

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from aitm_kedro.core.checksums import CHECKSUMS
 from aitm_kedro.core.examples import Examples
 from aitm_kedro.core.features import FeatureSpec, ValueStatistics
 from aitm_kedro.core.funnel import Funnel
 from aitm_kedro.core.ragged import Ragged
-from aitm_kedro.learning.learner import Trained
+from aitm_kedro.learning.learner import HISTORY_FILE, Trained
 from aitm_kedro.learning.networks.base import Network
 from aitm_kedro.learning.parameters import Training
 from aitm_kedro.learning.registry import MODELS, build, find
@@ -110,10 +111,14 @@ def fit(
     return learner.fit(train, valid, features=features, funnel=funnel, seed=seed)
 
 
+BESIDE = (HISTORY_FILE, CHECKSUMS)
+"""Files of a model that hold nothing that it has learnt."""
+
+
 def numbers_of(trained: Trained, folder: Path) -> dict[str, bytes]:
-    """Everything that a model has learnt, as its files, without its history."""
+    """Everything that a model has learnt, as its files."""
     trained.save(folder)
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "history.json"}
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name not in BESIDE}
 
 
 def seeded_ids(sizes: Sequence[int], rows: int, *, seed: int = 1) -> torch.Tensor:

@@ -126,15 +126,25 @@ def load_bundle(path: Path | str) -> StoredBundle:
     folder = _find(Path(path))
     what = f"the bundle '{folder}'"
     verify(folder, what=what)
+    return StoredBundle(folder, _read_manifest(folder, what=what))
+
+
+def _read_manifest(folder: Path, *, what: str) -> Manifest:
     text = (folder / MANIFEST).read_text()
-    written = json.loads(text).get("format")
+    try:
+        facts = json.loads(text)
+    except ValueError:
+        facts = None
+    if not isinstance(facts, dict):
+        raise InputError(f"{MANIFEST} of {what} cannot be read: it is no JSON object; train the model again")
+    written = facts.get("format")
     if written != FORMAT:
         raise InputError(
             f"{what} has the format {written}, and this version of aitm-kedro reads format {FORMAT}; use the version "
             "that wrote it, or train the model again"
         )
     try:
-        return StoredBundle(folder, Manifest.model_validate_json(text))
+        return Manifest.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
@@ -146,7 +156,7 @@ def load_bundle(path: Path | str) -> StoredBundle:
 def _find(path: Path) -> Path:
     if (path / MANIFEST).is_file():
         return path
-    versions = sorted(version for version in path.glob(f"*/*/{MANIFEST}"))
+    versions = sorted(path.glob(f"*/*/{MANIFEST}"))
     if not versions:
         raise InputError(f"there is no bundle in '{path}': it has no {MANIFEST}; train the model, or correct the path")
     return versions[-1].parent

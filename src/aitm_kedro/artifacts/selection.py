@@ -1,5 +1,6 @@
 """Which bundle is used: the one that is asked for, or the best on validation."""
 
+import difflib
 from collections.abc import Mapping, Sequence
 
 from aitm_kedro.artifacts.bundle import Bundle
@@ -22,9 +23,12 @@ def choose_bundle(bundles: Mapping[Key, Bundle | None], scoring: Scoring) -> Bun
         InputError: there is none.
     """
     wanted = [key for key in bundles if scoring.run in (None, key[0]) and scoring.seed in (None, key[1])]
+    if not wanted:
+        raise InputError(_unknown(list(bundles), scoring))
     there = [bundle for key in wanted if (bundle := bundles[key]) is not None]
     if not there:
-        raise InputError(_nothing(list(bundles), wanted, scoring))
+        named = ", ".join(f"'{run}' with seed {seed}" for run, seed in wanted)
+        raise InputError(f"there is no bundle of {named}; train it first: kedro run --pipelines=modelling")
     return max(there, key=_score)
 
 
@@ -33,11 +37,12 @@ def _score(bundle: Bundle) -> float:
     return -1.0 if score is None else score
 
 
-def _nothing(known: Sequence[Key], wanted: Sequence[Key], scoring: Scoring) -> str:
-    if not wanted:
-        named = ", ".join(f"{run} with seed {seed}" for run, seed in known)
-        return (
-            f"scoring asks for the run '{scoring.run}' (seed {scoring.seed}), but the runs are {named}; set scoring.run"
-        )
-    named = ", ".join(f"{run}.seed{seed}" for run, seed in wanted)
-    return f"there is no bundle of {named}; train it first: kedro run --pipeline=modelling"
+def _unknown(known: Sequence[Key], scoring: Scoring) -> str:
+    runs = list(dict.fromkeys(run for run, _ in known))
+    if scoring.run is not None and scoring.run not in runs:
+        close = difflib.get_close_matches(scoring.run, runs, n=1)
+        advice = f"did you mean '{close[0]}'?" if close else f"set scoring.run to one of {', '.join(runs)}"
+        return f"there is no run '{scoring.run}' to score with; {advice}"
+    seeds = sorted({seed for run, seed in known if scoring.run in (None, run)})
+    whose = "no run has the" if scoring.run is None else f"the run '{scoring.run}' has no"
+    return f"{whose} seed {scoring.seed}; set scoring.seed to one of {', '.join(map(str, seeds))}"

@@ -65,9 +65,15 @@ class Examples:
         return digest.hexdigest()
 
     def steps_of_one_class(self) -> list[str]:
-        """Steps that happened in no row, or in every one."""
-        happened = self.labels.sum(axis=0, dtype=np.int64)
-        return [step for step, count in zip(self.steps, happened, strict=True) if count in (0, len(self))]
+        """Steps that happened in no row that counts, or in every one."""
+        labels = self.counted_labels
+        happened = labels.sum(axis=0, dtype=np.int64)
+        return [step for step, count in zip(self.steps, happened, strict=True) if count in (0, len(labels))]
+
+    @property
+    def counted_labels(self) -> np.ndarray:
+        """Labels of the rows whose weight is above 0, uint8 [n, T]."""
+        return self.labels if self.row_weights is None else self.labels[self.row_weights > 0]
 
     def of_steps(self, steps: Sequence[str]) -> Self:
         """The same rows with the labels of some steps alone.

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal, Self, TypeVar
 import numpy as np
 from pydantic import ValidationError
 
+from aitm_kedro.core.checksums import seal
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.examples import Examples
 from aitm_kedro.core.features import FeatureSpec, sizes_of
@@ -81,11 +82,12 @@ class Trained(ABC):
         return self
 
     def save(self, folder: Path) -> None:
-        """Write the model into a new folder, in open formats (JSON, safetensors, LightGBM's text)."""
+        """Write the model into a new folder, in open formats (JSON, safetensors, LightGBM's text), with checksums."""
         folder.mkdir()
         (folder / SPEC_FILE).write_text(self.spec.model_dump_json(indent=2))
         (folder / HISTORY_FILE).write_text(self.history.model_dump_json(indent=2))
         self._save(folder)
+        seal(folder)
 
     @abstractmethod
     def _predict(self, examples: Examples) -> np.ndarray:
@@ -183,6 +185,20 @@ def check_ids(examples: Examples, features: Sequence[FeatureSpec]) -> None:
                 f"the examples have id {found} of '{field}', whose vocabulary has {size} ids; they come from "
                 "different runs: run preparation and modelling again"
             )
+
+
+def check_values(examples: Examples, features: Sequence[FeatureSpec], *, model: str) -> None:
+    """Make sure that the values of all numeric features stand beside their bins.
+
+    Raises:
+        InputError: they do not.
+    """
+    wanted = tuple(feature.name for feature in features if feature.kind == "numeric")
+    if wanted != examples.numeric:
+        raise InputError(
+            f"'{model}' reads the values of {list(wanted)} instead of their bins, but the examples have those of "
+            f"{list(examples.numeric)}; run preparation and modelling again"
+        )
 
 
 def step_weights(examples: Examples, step: str, training: Training) -> np.ndarray | None:

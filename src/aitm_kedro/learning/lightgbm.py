@@ -23,7 +23,7 @@ from aitm_kedro.core.parameters import Parameters
 from aitm_kedro.core.ragged import Ragged
 from aitm_kedro.evaluation.auc import auc
 from aitm_kedro.learning.history import History
-from aitm_kedro.learning.learner import Learner, ModelSpec, Trained, check_ids, step_weights
+from aitm_kedro.learning.learner import Learner, ModelSpec, Trained, check_ids, check_values, step_weights
 from aitm_kedro.learning.parameters import Training
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class LightGBM(Learner):
 
     @classmethod
     def load(cls, folder: Path, spec: ModelSpec, history: History) -> Trained:
-        """Read the model."""
+        """Read the model, whose checksums were checked: LightGBM may end the process at a text that is cut short."""
         texts = {step: (folder / _file_name(step)).read_text() for step in spec.steps}
         for step, text in texts.items():
             _booster(text, step, model=spec.model)
@@ -147,20 +147,6 @@ class LightGBMModel(Trained):
             (folder / _file_name(step)).write_text(text)
 
 
-def check_values(examples: Examples, features: Sequence[FeatureSpec], *, model: str) -> None:
-    """Make sure that the values of all numeric features stand beside their bins.
-
-    Raises:
-        InputError: they do not.
-    """
-    wanted = tuple(feature.name for feature in features if feature.kind == "numeric")
-    if wanted != examples.numeric:
-        raise InputError(
-            f"'{model}' reads the values of {list(wanted)} instead of their bins, but the examples have those of "
-            f"{list(examples.numeric)}; run preparation and modelling again"
-        )
-
-
 class _Fit(NamedTuple):
     """One step's model with one encoding."""
 
@@ -192,7 +178,10 @@ def _boost_steps(
     x_valid = _matrix(valid, slice(None), list_values=options.list_values)
     checked = lgb.Dataset(x_valid, reference=data, free_raw_data=False)
     for t, step in enumerate(train.steps):
-        data.set_label(train.labels[:, t]).set_weight(step_weights(train, step, training))
+        weights = step_weights(train, step, training)
+        data.set_label(train.labels[:, t]).set_weight(weights)
+        if t > 0:  # where all count alike, set_weight would leave those of the step before
+            data.set_field("weight", weights)
         checked.set_label(valid.labels[:, t]).set_weight(valid.row_weights)
         booster = lgb.train(
             parameters,

@@ -18,7 +18,7 @@ from aitm_kedro.core.features import FeatureSpec, sizes_of
 from aitm_kedro.core.funnel import Funnel
 from aitm_kedro.core.parameters import Parameters
 from aitm_kedro.learning.history import History
-from aitm_kedro.learning.learner import Learner, ModelSpec, Trained, step_weights
+from aitm_kedro.learning.learner import Learner, ModelSpec, Trained, check_ids, step_weights
 from aitm_kedro.learning.tensors import read_tensors, write_tensors
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ class NaiveBayes(Learner):
 
         for step in train.steps_of_one_class():
             raise InputError(f"'{step}' has a single class in train; take it out of funnel.steps or train on more rows")
+        check_ids(train, features)
         start = perf_counter()
         x = encode(train, sizes_of(features))
         estimators = [

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from aitm_kedro.core.checksums import verify
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.parameters import Parameters
 from aitm_kedro.learning.history import History
@@ -73,9 +74,10 @@ def load_trained(folder: Path) -> Trained:
     """Read a trained model of any kind from the folder that ``Trained.save`` wrote.
 
     Raises:
-        InputError: what is written there does not fit together, or this version of the project does not know it.
+        InputError: a file is missing or was changed, or this version of the project does not know what is written.
         OSError: a file is missing.
     """
+    verify(folder, what=f"the model in '{folder}'")
     spec = read_json(folder / SPEC_FILE, ModelSpec.model_validate_json)
     learner = find(spec.model)
     try:

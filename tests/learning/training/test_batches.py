@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from tests.learning.data import fit, make_network, specs_of
 
 from aitm_kedro.core.examples import Examples
 from aitm_kedro.core.ragged import Ragged
@@ -14,7 +15,6 @@ from aitm_kedro.evaluation.auc import auc
 from aitm_kedro.learning.layers.batch import Batch
 from aitm_kedro.learning.training.batches import as_batch, ordered_batches, shuffled_batches
 from aitm_kedro.learning.training.predict import predict
-from tests.learning.data import fit, make_network, specs_of
 
 SIZES = (500, 12, 8)  # of "row", "tags" (weighted) and "shops"
 FEATURES = specs_of(SIZES[:1], lists=SIZES[1:], names=("row", "tags", "shops"))

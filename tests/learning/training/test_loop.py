@@ -4,12 +4,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tests.learning import data
+from tests.learning.data import make_network, specs_of
 
-from aitm_kedro.core.errors import InputError
 from aitm_kedro.core import progress
+from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.examples import Examples
 from aitm_kedro.evaluation.auc import auc
 from aitm_kedro.learning.history import History
+from aitm_kedro.learning.networks.aitm import calibrator
 from aitm_kedro.learning.networks.base import Network
 from aitm_kedro.learning.parameters import Training
 from aitm_kedro.learning.training.batches import shuffled_batches
@@ -17,8 +20,6 @@ from aitm_kedro.learning.training.devices import choose_device
 from aitm_kedro.learning.training.loop import fit
 from aitm_kedro.learning.training.predict import predict
 from aitm_kedro.learning.training.stopping import deciding_metric, step_aucs, validation_marks
-from tests.learning import data
-from tests.learning.data import make_network, specs_of
 
 SIZES, STEPS = (6, 40, 300), ("click", "apply", "approve")
 FEATURES = specs_of(SIZES, names=("age", "city", "creative"))
@@ -54,9 +55,7 @@ def test_history(train: Examples, valid: Examples) -> None:
 
 
 def test_same_seed_same_numbers(train: Examples, valid: Examples) -> None:
-    results = [
-        data.fit("aitm", train, valid, features=FEATURES, **FAST.model_dump(), seed=seed) for seed in (3, 3, 4)
-    ]
+    results = [data.fit("aitm", train, valid, features=FEATURES, **FAST.model_dump(), seed=seed) for seed in (3, 3, 4)]
     same, again, other = (result.network.state_dict() for result in results)
     assert all(torch.equal(same[name], again[name]) for name in same)
     assert not torch.equal(same["output.weight"], other["output.weight"])
@@ -144,7 +143,7 @@ def test_progress_is_logged(
 ) -> None:
     monkeypatch.setattr(progress, "SECONDS_BETWEEN", 0.0)
     with caplog.at_level(logging.INFO, logger="aitm_kedro"):
-        _train(train, valid, max_epochs=1)
+        _train(train, valid, max_epochs=2)
     assert "rows/s" in caplog.text
     assert "left" in caplog.text
     assert "validation AUC" in caplog.text
@@ -194,3 +193,73 @@ def test_cuda_predicts_what_the_cpu_predicts(train: Examples, valid: Examples) -
     trained = data.fit("aitm", train, valid, features=FEATURES, **FAST.model_dump())
     on_cuda = trained.place(device="cuda").predict(valid)
     assert np.allclose(on_cuda, trained.place(device="cpu").predict(valid), atol=1e-3)
+
+
+def test_weights_of_one_give_exactly_the_numbers_of_no_weights(train: Examples, valid: Examples) -> None:
+    plain, _ = _train(train, valid, max_epochs=1)
+    ones = [replace(part, row_weights=np.ones(len(part), np.float32)) for part in (train, valid)]
+    weighted, _ = _train(*ones, max_epochs=1, task_weights={"apply": 1.0})
+    for name, tensor in plain.state_dict().items():
+        assert torch.equal(tensor, weighted.state_dict()[name])
+
+
+def test_labels_of_rows_without_weight_do_not_matter(train: Examples, valid: Examples) -> None:
+    found = []
+    for noise in (0, 1):
+        parts = []
+        for part in (train, valid):
+            weights = (np.arange(len(part)) % 3 > 0).astype(np.float32) * 1.5
+            labels = np.where(weights[:, None] > 0, part.labels, (part.labels + noise) % 2).astype(np.uint8)
+            parts.append(replace(part, labels=labels, row_weights=weights))
+        model, history = _train(*parts, max_epochs=2)
+        found.append((model.state_dict(), history))
+    (first, of_first), (second, of_second) = found
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    for one, other in zip(of_first.validations, of_second.validations, strict=True):
+        assert (one.train_loss, one.valid_auc, one.deciding) == (other.train_loss, other.valid_auc, other.deciding)
+
+
+def test_task_weights_scale_the_losses_and_the_deciding_metric(train: Examples, valid: Examples) -> None:
+    weights = {"click": 0.5, "approve": 3.0}
+    model, history = _train(train, valid, task_weights=weights, max_epochs=1, batch_size=len(train))
+    torch.manual_seed(0)
+    fresh = make_network("aitm", FEATURES, STEPS).train()
+    torch.manual_seed(0)  # of dropout, as the loop sets it
+    (labelled,) = shuffled_batches(
+        train, batch_size=len(train), generator=torch.Generator().manual_seed(0), device=torch.device("cpu")
+    )
+    logits = fresh(labelled.batch)
+    by_step = torch.nn.functional.binary_cross_entropy_with_logits(logits, labelled.labels, reduction="none").mean(0)
+    expected = by_step @ torch.tensor([0.5, 1.0, 3.0]) + 0.6 * calibrator(torch.sigmoid(logits))
+    (validation,) = history.validations
+    assert validation.train_loss == pytest.approx(expected.item(), rel=1e-5)
+    aucs = validation.valid_auc
+    assert validation.deciding == pytest.approx((aucs["apply"] + 3 * aucs["approve"]) / 4)
+    assert validation.valid_auc == step_aucs(valid, predict(model, valid))
+
+
+def test_row_weights_count_in_validation(train: Examples, valid: Examples) -> None:
+    weighted = replace(valid, row_weights=np.linspace(0, 2, len(valid), dtype=np.float32))
+    model, history = _train(train, weighted, max_epochs=1)
+    y = predict(model, valid)
+    for t, step in enumerate(STEPS):
+        expected = auc(valid.labels[:, t], y[:, t], weighted.row_weights)
+        assert history.validations[0].valid_auc[step] == pytest.approx(expected)
+        assert expected != auc(valid.labels[:, t], y[:, t])
+
+
+def test_deciding_metric() -> None:
+    aucs = {"click": 0.5, "apply": 0.7, "approve": None}
+    assert deciding_metric(aucs, ["click", "apply", "approve"]) == pytest.approx(0.6)
+    assert deciding_metric(aucs, ["click", "apply", "approve"], {"apply": 3.0}) == pytest.approx(0.65)
+    assert deciding_metric(aucs, ["apply"], {"apply": 3.0}) == pytest.approx(0.7)
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_positives_without_weight_are_none(train: Examples, valid: Examples, split: str) -> None:
+    parts = {"train": train, "validation": valid}
+    part = parts[split]
+    parts[split] = replace(part, row_weights=(part.labels[:, 0] == 0).astype(np.float32))
+    sentence = "no positives of" if split == "train" else "only one class of every step in funnel.main_steps"
+    with pytest.raises(InputError, match=sentence):
+        _train(*parts.values())

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from tests.learning.data import make_network, specs_of
 from torch import nn
 
 from aitm_kedro.core.examples import Examples
@@ -9,7 +10,6 @@ from aitm_kedro.learning.parameters import Training
 from aitm_kedro.learning.training.loop import fit
 from aitm_kedro.learning.training.optimisers import LazyAdam, Optimiser
 from aitm_kedro.learning.training.row_updates import RowReadings
-from tests.learning.data import make_network, specs_of
 
 LR, L2 = 0.01, 0.1
 
@@ -24,8 +24,7 @@ def _tables(rows: int) -> tuple[EmbeddingTable, EmbeddingTable]:
 def _batches(count: int, rows: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
     generator = torch.Generator().manual_seed(1)
     return [
-        (torch.randint(rows, (50,), generator=generator), torch.randn(50, 3, generator=generator))
-        for _ in range(count)
+        (torch.randint(rows, (50,), generator=generator), torch.randn(50, 3, generator=generator)) for _ in range(count)
     ]
 
 

@@ -75,8 +75,8 @@ class AITM(Network):
 
     def loss(self, output: Tensor, labels: Tensor, weights: LossWeights = ALL_ALIKE) -> Tensor:
         """Cross-entropy plus alpha times the behavioural expectation calibrator (eq. 13)."""
-        excess = calibrator(self.probabilities(output), weights.rows)
-        return cross_entropy(output, labels, weights) + self.alpha * excess
+        entropy = cross_entropy(output, labels, weights)
+        return entropy + self.alpha * calibrator(self.probabilities(output), weights.rows)
 
     def regularised(self) -> list[nn.Parameter]:
         """The attention matrices."""

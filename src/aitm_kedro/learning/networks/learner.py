@@ -12,7 +12,7 @@ from aitm_kedro.core.features import FeatureSpec
 from aitm_kedro.core.funnel import Funnel
 from aitm_kedro.core.parameters import Parameters
 from aitm_kedro.learning.history import History
-from aitm_kedro.learning.learner import Learner, ModelSpec, Trained, check_ids
+from aitm_kedro.learning.learner import Learner, ModelSpec, Trained, check_ids, check_values
 from aitm_kedro.learning.network_options import NetworkOptions
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class NetworkLearner(Learner):
         """Train until validation gets no better; independent parts one after another.
 
         Raises:
-            InputError: see ``training.loop.fit``.
+            InputError: values that the network reads are missing; or see ``training.loop.fit``.
         """
         import torch
 
@@ -66,6 +66,9 @@ class NetworkLearner(Learner):
             check_ids(examples, features)
         torch.manual_seed(seed)
         model = self.build(features, train.steps, self.options)
+        if model.reads_values:
+            for examples in (train, valid):
+                check_values(examples, features, model=self.name)
         logger.info("training '%s' with seed %d on %s rows", self.name, seed, f"{len(train):,}")
         self._check_parts(model, valid)
         histories = [

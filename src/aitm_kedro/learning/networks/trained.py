@@ -8,7 +8,7 @@ import torch
 
 from aitm_kedro.core.examples import Examples
 from aitm_kedro.learning.history import History
-from aitm_kedro.learning.learner import ModelSpec, Trained
+from aitm_kedro.learning.learner import ModelSpec, Trained, check_values
 from aitm_kedro.learning.networks.base import Network
 from aitm_kedro.learning.tensors import read_tensors, write_tensors
 from aitm_kedro.learning.training.batches import as_batch
@@ -50,6 +50,8 @@ class TrainedNetwork(Trained):
         return self.network.cpu().inspect(as_batch(examples.of_fields(fields)))  # type: ignore[operator]
 
     def _predict(self, examples: Examples) -> np.ndarray:
+        if self.network.reads_values:
+            check_values(examples, self.spec.features, model=self.spec.model)
         with cpu_threads(self._threads):
             return predict(self.network, examples)
 

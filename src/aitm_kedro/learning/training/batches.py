@@ -48,16 +48,19 @@ def shuffled_batches(
 def ordered_batches(examples: Examples, *, batch_size: int, device: torch.device) -> Iterator[Batch]:
     """Batches on the device, in the order of the examples."""
     for start in range(0, len(examples), batch_size):
-        rows = np.arange(start, min(start + batch_size, len(examples)))
-        within = slice(start, start + len(rows))
-        values = _move(torch.from_numpy(examples.values[within]), device) if examples.numeric else None
-        ids = _move(torch.from_numpy(examples.ids[within]), device)
-        yield Batch(ids, values, _take_lists(examples.lists, rows, device))
+        yield _take_batch(examples, slice(start, min(start + batch_size, len(examples))), device)
 
 
 def as_batch(examples: Examples) -> Batch:
-    """All examples as one batch, on the CPU."""
-    return next(ordered_batches(examples, batch_size=max(len(examples), 1), device=torch.device("cpu")))
+    """All examples as one batch, on the CPU; there may be none."""
+    return _take_batch(examples, slice(0, len(examples)), torch.device("cpu"))
+
+
+def _take_batch(examples: Examples, rows: slice, device: torch.device) -> Batch:
+    """Neighbouring rows."""
+    values = _move(torch.from_numpy(examples.values[rows]), device) if examples.numeric else None
+    ids = _move(torch.from_numpy(examples.ids[rows]), device)
+    return Batch(ids, values, _take_lists(examples.lists, np.arange(rows.start, rows.stop), device))
 
 
 def _columns(examples: Examples) -> dict[str, Tensor]:

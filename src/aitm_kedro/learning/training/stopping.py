@@ -71,8 +71,7 @@ def check_can_decide(valid: Examples, main_steps: Sequence[str]) -> None:
     """
     if not len(valid):
         raise InputError("the validation split is empty; change the shares or dates under split")
-    labels = [valid.labels[:, valid.steps.index(step)] for step in main_steps]
-    if not any(0 < int(column.sum(dtype=np.int64)) < len(column) for column in labels):
+    if set(main_steps) <= set(valid.steps_of_one_class()):
         raise InputError(
             f"validation has only one class of every step in funnel.main_steps {list(main_steps)}, so no AUC can "
             f"decide when to stop; give split more validation rows or name other main steps"
@@ -87,7 +86,8 @@ def check_can_learn(train: Examples) -> None:
     """
     if not len(train):
         raise InputError("the train split is empty; change the shares or dates under split")
-    missing = [step for t, step in enumerate(train.steps) if not train.labels[:, t].any()]
+    labels = train.counted_labels
+    missing = [step for t, step in enumerate(train.steps) if not labels[:, t].any()]
     if missing:
         raise InputError(
             f"the train split has no positives of {missing}; take these out of funnel.steps or train on more rows"

@@ -21,7 +21,7 @@ from aitm_kedro.evaluation.auc import auc
 from aitm_kedro.evaluation.metrics import evaluate_predictions
 from aitm_kedro.evaluation.oracle import align_truth, differing_steps
 from aitm_kedro.evaluation.parameters import Evaluation
-from aitm_kedro.evaluation.results import ORACLE, Metrics
+from aitm_kedro.evaluation.results import ORACLE, Evaluated, Metrics
 from aitm_kedro.evaluation.significance import place_rows
 from aitm_kedro.learning.history import RunHistory
 from aitm_kedro.learning.learner import Trained
@@ -114,15 +114,7 @@ def evaluate(
         )
     raw = predictions[[f"{step}_raw" for step in funnel.steps]].to_numpy()
     corrected = predictions[list(funnel.steps)].to_numpy()
-    evaluated = evaluate_predictions(
-        examples.labels,
-        raw,
-        corrected,
-        steps=funnel.steps,
-        segment=examples.segment,
-        row_weights=examples.row_weights,
-        options=evaluation,
-    )
+    evaluated = _evaluate(examples, raw, corrected, evaluation)
     told = history.history
     metrics = Metrics(
         run=run.name,
@@ -177,15 +169,7 @@ def evaluate_oracle(oracle: ds.Dataset, test_examples: Examples, funnel: Funnel,
             "knows the truth for its own windows; with other funnel.windows or labels.policy it is no upper bound.",
             step,
         )
-    evaluated = evaluate_predictions(
-        examples.labels,
-        truth,
-        truth,
-        steps=funnel.steps,
-        segment=examples.segment,
-        row_weights=examples.row_weights,
-        options=evaluation,
-    )
+    evaluated = _evaluate(examples, truth, truth, evaluation)
     return Metrics(run=ORACLE, test=evaluated, provenance=provenance)
 
 
@@ -201,6 +185,18 @@ def trained_with(run: Run, *, funnel: Funnel, training: Training) -> dict[str, A
     }
 
 
+def _evaluate(examples: Examples, raw: np.ndarray, corrected: np.ndarray, evaluation: Evaluation) -> Evaluated:
+    return evaluate_predictions(
+        examples.labels,
+        raw,
+        corrected,
+        steps=examples.steps,
+        segment=examples.segment,
+        row_weights=examples.row_weights,
+        options=evaluation,
+    )
+
+
 def _judged(examples: Examples, **parameters: Evaluation | Funnel) -> Provenance:
     return Provenance.now(data={"test": examples.fingerprint()}, parameters=parameters)
 
@@ -213,6 +209,6 @@ def _scale_row_weights(examples: Examples) -> Examples:
     mean = weights.mean(dtype=np.float64)
     if not mean:
         raise InputError(
-            "funnel.row_weight is 0 in every train row, so nothing can be learnt; weigh some of them, or split otherwise"
+            "funnel.row_weight is 0 in every train row, so nothing can be learnt; weigh some, or split otherwise"
         )
     return replace(examples, row_weights=weights / np.float32(mean))

@@ -27,6 +27,10 @@ def score_audience(
         training: device and threads.
         *bundles: of the runs, None where a run was not trained.
         keys: run and seed of each bundle.
+
+    Raises:
+        InputError: no bundle is there that was asked for, or the audience lacks a column of it. What is wrong with
+            values shows when their batch is read.
     """
     if not isinstance(audience, ir.Table):
         raise InputError(
@@ -42,4 +46,4 @@ def score_audience(
         manifest.seed,
         "undefined" if manifest.validation_score is None else f"{manifest.validation_score:.4f}",
     )
-    return Predictor(bundle).stream(audience)
+    return Predictor(bundle, threads=training.threads).stream(audience)

@@ -1,0 +1,81 @@
+"""Scoring in a finished project: the audience's probabilities are those of the best run on validation."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from aitm_kedro.artifacts.parameters import Scoring
+from aitm_kedro.core.errors import InputError
+from aitm_kedro.learning.parameters import Training
+from aitm_kedro.pipelines.scoring.nodes import score_audience
+from tests.conftest import kedro, make_project, newest
+
+STEPS = ["click", "application", "approval", "activation"]
+
+
+@pytest.fixture(scope="module")
+def trained(finished, tmp_path_factory):
+    """A copy of what scoring reads."""
+    project = make_project(tmp_path_factory.mktemp("scoring"))
+    for folder in ("03_primary", "06_models", "07_model_output"):
+        shutil.copytree(finished / "data" / folder, project / "data" / folder)
+    return project
+
+
+def best_run(project):
+    """By the mean validation AUC of the main steps, as the histories tell it."""
+    scores = {}
+    for folder in (project / "data/06_models/test").iterdir():
+        history = json.loads(newest(project, f"06_models/test/{folder.name}/seed0/history.json").read_text())
+        known = [value for step in ("approval", "activation") if (value := history["valid_auc"][step]) is not None]
+        scores[folder.name] = np.mean(known)
+    return max(scores, key=scores.get)
+
+
+def assert_scored_by(run, project):
+    found = pd.read_parquet(newest(project, "07_model_output/test/audience_scores.parquet"))
+    predictions = pd.read_parquet(newest(project, f"07_model_output/test/{run}/seed0/predictions.parquet"))
+    audience = pd.read_parquet(newest(project, "03_primary/test/test_impressions.parquet"))
+    assert list(found.columns) == ["impression_id", *STEPS]
+    assert found["impression_id"].tolist() == audience["impression_id"].tolist()
+    expected = predictions.set_index("impression_id").loc[found["impression_id"], STEPS]
+    np.testing.assert_allclose(found[STEPS].to_numpy(), expected.to_numpy(), rtol=0, atol=1e-6)
+
+
+@pytest.mark.end_to_end
+class TestRun:
+    def test_the_best_run_on_validation_scores(self, trained):
+        result = kedro(trained, "run", "--pipelines=scoring", "--env=test")
+        best = best_run(trained)
+        assert f"Scoring with '{best}', seed 0" in " ".join(result.stdout.split())
+        assert_scored_by(best, trained)
+
+    def test_a_run_that_is_asked_for_scores(self, trained):
+        kedro(trained, "run", "--pipelines=scoring", "--env=test", "--params=scoring.run=logistic")
+        assert_scored_by("logistic", trained)
+
+    def test_a_run_that_was_not_trained(self, trained):
+        shutil.rmtree(trained / "data/06_models/test/lightgbm/seed0/bundle")
+        arguments = ("run", "--pipelines=scoring", "--env=test", "--params=scoring.run=lightgbm")
+        result = kedro(trained, *arguments, check=False)
+        said = " ".join((result.stdout + result.stderr).split())
+        assert result.returncode != 0
+        assert "there is no bundle of 'lightgbm' with seed 0; train it first" in said
+        assert "Traceback" not in said
+
+    def test_a_run_that_is_not_known(self, trained):
+        result = kedro(trained, "run", "--pipelines=scoring", "--env=test", "--params=scoring.run=atim", check=False)
+        said = " ".join((result.stdout + result.stderr).split())
+        assert result.returncode != 0
+        assert "there is no run 'atim' to score with; did you mean 'aitm'?" in said
+        assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("audience", [pd.DataFrame({"city": ["a"]}), pa.table({"city": ["a"]})])
+def test_an_audience_that_cannot_be_streamed_from(audience):
+    with pytest.raises(InputError, match=r"audience is loaded as \w+, but scoring reads Ibis tables; in the catalog"):
+        score_audience(audience, Scoring(), Training(), keys=[])
