@@ -12,13 +12,13 @@ import pytest
 
 from aitm_kedro.core import example_store as module
 from aitm_kedro.core.errors import InputError
-from aitm_kedro.core.example_store import open_arrays, write_arrays
+from aitm_kedro.core.example_store import examples_of, open_arrays, write_arrays
 from aitm_kedro.core.examples import Examples
 from aitm_kedro.core.ragged import Ragged
 
 
 def make_table(rows: int = 100, *, seed: int = 0, text_ids: bool = False, segments: bool = True) -> pa.Table:
-    """As ``encode_examples`` makes it: two steps, a category, a number with nulls, two lists, one weighted."""
+    """As ``encode_examples`` makes it: two steps, a category, numbers with nulls, lists with and without weights."""
     draw = np.random.default_rng(seed)
     numbers = draw.permutation(rows) + 10**12
     lengths = draw.integers(1, 4, (2, rows))
@@ -30,12 +30,18 @@ def make_table(rows: int = 100, *, seed: int = 0, text_ids: bool = False, segmen
         "buy": pa.array(draw.integers(2, size=rows), pa.int8()),
         "city": pa.array(draw.integers(9, size=rows), pa.int32()),
         "age": pa.array(draw.integers(5, size=rows), pa.int32()),
+        "hour": pa.array(draw.integers(3, size=rows), pa.int32()),
         "tags": pa.array(ids[0], pa.list_(pa.int32())),
         "shops": pa.array(ids[1], pa.list_(pa.int32())),
         "_value_age": pa.array(draw.random(rows), pa.float32(), mask=draw.random(rows) < 0.2),
+        "_value_hour": pa.array(draw.random(rows), pa.float32(), mask=draw.random(rows) < 0.1),
+        "_row_weight": pa.array(draw.random(rows), pa.float32()),
         "_weights_tags": pa.array([draw.random(length).tolist() for length in lengths[0]], pa.list_(pa.float32())),
     }
     return pa.table(columns if segments else {name: part for name, part in columns.items() if name != "_segment"})
+
+
+FIELDS = ("city", "age", "hour")
 
 
 def as_lists(lists: Ragged) -> list[list[int]]:
@@ -46,18 +52,24 @@ def assert_holds(examples: Examples, table: pa.Table) -> None:
     """Row for row what the table says."""
     columns = {name: table[name].to_pylist() for name in table.column_names}
     assert len(examples) == len(table)
-    assert examples.fields == ("city", "age", "tags", "shops")
-    assert examples.single_fields == ("city", "age")
+    assert examples.fields == ("city", "age", "hour", "tags", "shops")
+    assert examples.single_fields == ("city", "age", "hour")
     assert examples.steps == ("click", "buy")
-    assert examples.ids.tolist() == [list(row) for row in zip(columns["city"], columns["age"], strict=True)]
+    assert examples.ids.tolist() == [list(row) for row in zip(*(columns[name] for name in FIELDS), strict=True)]
     assert examples.labels.tolist() == [list(row) for row in zip(columns["click"], columns["buy"], strict=True)]
     assert [array.dtype for array in (examples.ids, examples.labels)] == [np.int32, np.uint8]
     assert examples.impression_id.tolist() == columns["impression_id"]
     assert (examples.segment is None) == ("_segment" not in columns)
     if examples.segment is not None:
         assert examples.segment.tolist() == columns["_segment"]
-    numbers = np.array([np.nan if value is None else value for value in columns["_value_age"]], np.float32)
-    np.testing.assert_array_equal(examples.values["age"], numbers)
+    assert examples.numeric == ("age", "hour")
+    assert (examples.values.shape, examples.values.dtype) == ((len(table), 2), np.float32)
+    assert examples.values.flags["C_CONTIGUOUS"]
+    for place, name in enumerate(examples.numeric):
+        numbers = [np.nan if value is None else value for value in columns[f"_value_{name}"]]
+        np.testing.assert_array_equal(examples.values[:, place], np.array(numbers, np.float32))
+    assert examples.row_weights.tolist() == columns["_row_weight"]
+    assert examples.row_weights.dtype == np.float32
     assert list(examples.lists) == ["tags", "shops"]
     for name, lists in examples.lists.items():
         assert as_lists(lists) == columns[name]
@@ -76,7 +88,45 @@ def test_what_is_written_is_opened(
     table = make_table(text_ids=text_ids, segments=segments)
     pq.write_table(table, tmp_path / "table", row_group_size=30)
     write_arrays(ds.dataset(tmp_path / "table"), tmp_path / "arrays")
-    assert_holds(open_arrays(tmp_path / "arrays"), table)
+    opened = open_arrays(tmp_path / "arrays")
+    assert_holds(opened, table)
+    assert_holds(examples_of(table), table)
+    assert examples_of(table).fingerprint() == opened.fingerprint()
+
+
+@pytest.mark.parametrize("chunks", [1, 3])
+def test_a_table_in_memory_is_what_it_is_on_the_disk(as_examples: Callable, chunks: int) -> None:
+    tables = [make_table(40, seed=seed) for seed in range(chunks)]
+    table = pa.concat_tables(tables)
+    examples = examples_of(table)
+    assert_holds(examples, table)
+    assert examples.fingerprint() == as_examples(table).fingerprint()
+    assert_holds(examples_of(table.slice(13, 20)), table.slice(13, 20))
+    assert_holds(examples_of(table.slice(0, 0)), table.slice(0, 0))
+
+
+def test_a_table_in_memory_may_lack_labels_weights_and_everything_else() -> None:
+    table = make_table().select(["impression_id", "city", "tags"])
+    examples = examples_of(table)
+    assert (examples.steps, examples.labels.shape, examples.row_weights) == ((), (100, 0), None)
+    assert (examples.fields, examples.numeric, examples.values.shape) == (("city", "tags"), (), (100, 0))
+    assert (examples.segment, examples.lists["tags"].weights) == (None, None)
+    assert examples_of(table.select(["impression_id"])).ids.shape == (100, 0)
+
+
+def test_the_files_are_arrays_that_numpy_reads(tmp_path: Path) -> None:
+    table = make_table()
+    write_arrays(ds.dataset(table), tmp_path / "arrays")
+    shapes = {path.name: np.load(path).shape for path in (tmp_path / "arrays").glob("*.npy")}
+    assert shapes == {
+        "impression_id.npy": (100,),
+        "ids.npy": (100, 3),
+        "labels.npy": (100, 2),
+        "values.npy": (100, 2),
+        "row_weights.npy": (100,),
+        "list0_offsets.npy": (101,),
+        "list1_offsets.npy": (101,),
+    }
 
 
 def test_a_table_without_rows(as_examples: Callable) -> None:
@@ -89,7 +139,8 @@ def test_a_table_without_rows(as_examples: Callable) -> None:
 def test_a_table_without_fields(as_examples: Callable) -> None:
     examples = as_examples(make_table().select(["impression_id", "click"]))
     assert (examples.ids.shape, examples.fields, examples.steps) == ((100, 0), (), ("click",))
-    assert (examples.values, examples.lists, examples.segment) == ({}, {}, None)
+    assert (examples.numeric, examples.values.shape) == ((), (100, 0))
+    assert (examples.lists, examples.segment, examples.row_weights) == ({}, None, None)
 
 
 def test_a_table_of_lists_alone(as_examples: Callable) -> None:
@@ -103,7 +154,7 @@ def test_opened_arrays_are_on_the_disk_and_changing_them_leaves_it_alone(tmp_pat
     write_arrays(ds.dataset(make_table()), tmp_path / "arrays")
     before = {path.name: path.read_bytes() for path in (tmp_path / "arrays").iterdir()}
     examples = open_arrays(tmp_path / "arrays")
-    arrays = [examples.ids, examples.labels, examples.values["age"]]
+    arrays = [examples.ids, examples.labels, examples.values, examples.row_weights]
     arrays += [part for lists in examples.lists.values() for part in (lists.offsets, lists.values)]
     for array in (*arrays, examples.lists["tags"].weights):
         assert isinstance(array, np.memmap)
@@ -129,18 +180,36 @@ def test_some_fields_in_any_order(as_examples: Callable) -> None:
     assert examples.of_fields(examples.fields) is examples
     some = examples.of_fields(("age", "city", "shops"))
     assert (some.fields, some.single_fields, list(some.lists)) == (("age", "city", "shops"), ("age", "city"), ["shops"])
-    np.testing.assert_array_equal(some.ids, examples.ids[:, ::-1])
+    np.testing.assert_array_equal(some.ids, examples.ids[:, [1, 0]])
     assert some.ids.flags["C_CONTIGUOUS"]
-    assert list(some.values) == ["age"]
-    assert some.of_fields(("city",)).values == some.of_fields(("city",)).lists == {}
+    assert some.numeric == ("age",)
+    np.testing.assert_array_equal(some.values, examples.values[:, :1])
+    assert some.values.flags["C_CONTIGUOUS"]
+    assert some.row_weights is examples.row_weights
+    city = some.of_fields(("city",))
+    assert (city.numeric, city.values.shape, city.lists) == ((), (100, 0), {})
+    turned = examples.of_fields(("hour", "city", "age"))
+    assert (turned.numeric, turned.lists) == (("hour", "age"), {})
+    np.testing.assert_array_equal(turned.values, examples.values[:, ::-1])
+    np.testing.assert_array_equal(turned.ids, examples.ids[:, [2, 0, 1]])
     swapped = examples.of_fields(("city", "shops", "tags"))
     assert [as_lists(lists) for lists in swapped.lists.values()] == [table[name].to_pylist() for name in swapped.lists]
     assert list(swapped.lists) == ["shops", "tags"]
 
 
+def test_without_values_bins_are_left(as_examples: Callable) -> None:
+    examples = as_examples(make_table())
+    bare = examples.without_values()
+    assert (bare.numeric, bare.values.shape, bare.values.dtype) == ((), (100, 0), np.float32)
+    assert (bare.fields, bare.ids, bare.labels) == (examples.fields, examples.ids, examples.labels)
+    assert bare.row_weights is examples.row_weights
+    assert bare.take(np.arange(3)).of_fields(("age",)).values.shape == (3, 0)
+    assert bare.fingerprint() != examples.fingerprint()
+
+
 def test_a_list_before_a_field_with_one_id_is_no_order(as_examples: Callable) -> None:
     examples = as_examples(make_table())
-    for fields in (("tags", "city"), ("city", "tags", "age", "shops")):
+    for fields in (("tags", "city"), ("city", "tags", "age", "hour", "shops")):
         with pytest.raises(
             InputError, match=r"Features with lists come last, but the order asked for is \['\w+', '\w+"
         ):
@@ -181,7 +250,7 @@ def test_some_rows_in_any_order(as_examples: Callable, segments: bool) -> None:
     assert_holds(as_examples(table).take(rows), table.take(rows))
 
 
-def test_the_fingerprint_is_of_rows_order_ids_labels_and_lists(as_examples: Callable) -> None:
+def test_the_fingerprint_is_of_rows_order_ids_labels_values_weights_and_lists(as_examples: Callable) -> None:
     examples = as_examples(make_table())
     tags = examples.lists["tags"]
 
@@ -198,6 +267,11 @@ def test_the_fingerprint_is_of_rows_order_ids_labels_and_lists(as_examples: Call
         replace(examples, labels=other_labels),
         replace(examples, ids=examples.ids + 1),
         replace(examples, impression_id=examples.impression_id + 1),
+        replace(examples, values=examples.values + 1),
+        replace(examples, values=np.ascontiguousarray(examples.values[:, ::-1])),
+        replace(examples, row_weights=examples.row_weights * 2),
+        replace(examples, row_weights=None),
+        examples.without_values(),
         with_tags(values=tags.values + 1),
         with_tags(weights=tags.weights + 1),
         with_tags(weights=None),
@@ -215,3 +289,10 @@ def test_steps_of_one_class(as_examples: Callable) -> None:
     assert examples.steps_of_one_class() == []
     assert replace(examples, labels=labels).steps_of_one_class() == ["buy"]
     assert replace(examples, labels=labels * 0).steps_of_one_class() == ["click", "buy"]
+
+
+def test_rows_without_weight_have_no_class(as_examples: Callable) -> None:
+    examples = as_examples(make_table())
+    only = replace(examples, row_weights=(examples.labels[:, 1] == 1).astype(np.float32))
+    assert only.steps_of_one_class() == ["buy"]
+    assert replace(only, row_weights=only.row_weights * 0).steps_of_one_class() == ["click", "buy"]

@@ -1,19 +1,25 @@
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import lightgbm as lgb
 import numpy as np
 import pytest
+from tests.learning.data import fit
 
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.examples import Examples
+from aitm_kedro.core.features import FeatureSpec
 from aitm_kedro.core.ragged import Ragged
 from aitm_kedro.evaluation.auc import auc
-from aitm_kedro.learning.lightgbm import LightGBMOptions, _matrix, predict_with_lightgbm, train_lightgbm
-from aitm_kedro.learning.weights import Boosters
+from aitm_kedro.learning.lightgbm import LightGBMModel, LightGBMOptions, _matrix
+from aitm_kedro.learning.registry import load_trained
 
-SIZES = (3, 12)
-QUICK = {"max_rounds": 40, "patience": 5, "threads": 1}
+AGE = FeatureSpec(name="age, in years", kind="numeric", ids=3, edges=(40.0,))
+CITY = FeatureSpec(name="city", kind="categorical", ids=12)
+FEATURES = (AGE, CITY)
+QUICK = {"max_rounds": 40, "patience": 5, "threads": 1, "num_leaves": 70}
 
 
 def make(rows: int, seed: int) -> Examples:
@@ -31,7 +37,8 @@ def make(rows: int, seed: int) -> Examples:
         fields=("age, in years", "city"),
         steps=("click", "buy"),
         impression_id=np.arange(rows),
-        values={"age, in years": age},
+        numeric=("age, in years",),
+        values=age[:, None],
     )
 
 
@@ -40,39 +47,41 @@ def splits() -> tuple[Examples, Examples]:
     return make(4000, 0), make(2000, 1)
 
 
-def train(splits: tuple[Examples, Examples], seed: int = 0, **options: object) -> tuple[Boosters, dict]:
-    chosen = LightGBMOptions(**(QUICK | options))
-    return train_lightgbm(*splits, vocabulary_sizes=SIZES, options=chosen, seed=seed)
+def train(
+    splits: Sequence[Examples], seed: int = 0, features: Sequence[FeatureSpec] = FEATURES, **options: object
+) -> LightGBMModel:
+    return fit("lightgbm", *splits, features=features, options=QUICK | options, seed=seed)
 
 
 def test_it_reads_values_not_bins(splits: tuple[Examples, Examples]) -> None:
-    models, _ = train(splits)
+    model = train(splits)
     test = make(4000, 2)
-    best = auc(test.labels[:, 0], np.nan_to_num(test.values["age, in years"], nan=40))
+    best = auc(test.labels[:, 0], np.nan_to_num(test.values[:, 0], nan=40))
     of_bins = auc(test.labels[:, 0], test.ids[:, 0])
-    found = auc(test.labels[:, 0], predict_with_lightgbm(models, test)[:, 0])
+    found = auc(test.labels[:, 0], model.predict(test)[:, 0])
     assert of_bins + 0.05 < found <= best + 0.02
 
 
 @pytest.mark.parametrize("encoding", ["native", "ranked"])
 def test_categories_are_sets_or_ranks(splits: tuple[Examples, Examples], encoding: str) -> None:
-    models, history = train(splits, encodings=(encoding,))
-    assert set(history["encoding"].values()) == {encoding}
-    assert ("cat_threshold=" in models.texts["buy"]) == (encoding == "native")
+    model = train(splits, encodings=(encoding,))
+    assert {chosen["encoding"] for chosen in model.history.chosen.values()} == {encoding}
+    assert ("cat_threshold=" in model.texts["buy"]) == (encoding == "native")
 
 
 def test_validation_chooses_encoding_and_round(splits: tuple[Examples, Examples]) -> None:
-    models, history = train(splits, max_rounds=300)
+    model = train(splits, max_rounds=300)
     valid = splits[1]
-    predictions = predict_with_lightgbm(models, valid)
+    predictions = model.predict(valid)
     for t, step in enumerate(valid.steps):
-        tried = history["valid_auc"][step]
+        chosen = model.history.chosen[step]
+        tried = chosen["valid_auc"]
         assert set(tried) == {"native", "ranked"}
-        assert history["encoding"][step] == max(tried, key=tried.get)
+        assert chosen["encoding"] == max(tried, key=tried.get)
         assert auc(valid.labels[:, t], predictions[:, t]) == pytest.approx(max(tried.values()), abs=1e-6)
-        assert 1 <= history["rounds"][step] < 295
-        assert models.texts[step].count("Tree=") == history["rounds"][step]
-    assert history["best_epoch"] == np.mean(list(history["rounds"].values()))
+        assert 1 <= chosen["rounds"] < 295
+        assert model.texts[step].count("Tree=") == chosen["rounds"]
+    assert model.history.best_epoch == np.mean([chosen["rounds"] for chosen in model.history.chosen.values()])
 
 
 def test_without_categories_there_is_one_encoding(splits: tuple[Examples, Examples]) -> None:
@@ -80,13 +89,13 @@ def test_without_categories_there_is_one_encoding(splits: tuple[Examples, Exampl
         replace(part, ids=part.ids[:, :1], fields=part.fields[:1], steps=("click",), labels=part.labels[:, :1])
         for part in splits
     ]
-    _, history = train_lightgbm(*numbers, vocabulary_sizes=SIZES[:1], options=LightGBMOptions(**QUICK), seed=0)
-    assert list(history["valid_auc"]["click"]) == ["native"]
+    model = train(numbers, features=[AGE])
+    assert list(model.history.chosen["click"]["valid_auc"]) == ["native"]
 
 
 def test_the_papers_parameters_are_the_defaults_and_reach_the_trees(splits: tuple[Examples, Examples]) -> None:
     options = LightGBMOptions()
-    models, _ = train(splits)
+    model = train(splits)
     for name, value in {
         "learning_rate": 0.1,
         "feature_fraction": 0.9,
@@ -96,40 +105,64 @@ def test_the_papers_parameters_are_the_defaults_and_reach_the_trees(splits: tupl
         "num_leaves": 70,
     }.items():
         assert getattr(options, name) == value
-        assert f"[{name}: {value:g}]" in models.texts["click"]
-    assert "[boosting: gbdt]" in models.texts["click"]
+        assert f"[{name}: {value:g}]" in model.texts["click"]
+    assert "[boosting: gbdt]" in model.texts["click"]
 
 
 def test_text_is_lightgbms_own(splits: tuple[Examples, Examples]) -> None:
-    models, _ = train(splits)
+    model = train(splits)
     x = splits[1].ids.astype(np.float32)
-    x[:, 0] = splits[1].values["age, in years"]
-    own = lgb.Booster(model_str=models.texts["buy"]).predict(x, num_threads=1)
-    np.testing.assert_array_equal(predict_with_lightgbm(models, splits[1])[:, 1], own.astype(np.float32))
+    x[:, 0] = splits[1].values[:, 0]
+    own = lgb.Booster(model_str=model.texts["buy"]).predict(x, num_threads=1)
+    np.testing.assert_array_equal(model.predict(splits[1])[:, 1], own.astype(np.float32))
 
 
 def test_the_same_seed_grows_the_same_trees(splits: tuple[Examples, Examples]) -> None:
-    first, second, other = (train(splits, seed=seed)[0].texts for seed in (0, 0, 1))
+    first, second, other = (train(splits, seed=seed).texts for seed in (0, 0, 1))
     assert first == second
     assert first["click"] != other["click"]
 
 
 def test_bad_input(splits: tuple[Examples, Examples]) -> None:
     good, valid = splits
-    models, _ = train(splits)
-    with pytest.raises(
-        InputError, match=r"trained on values of \['age, in years'\] but the examples have those of \[\]"
-    ):
-        predict_with_lightgbm(models, replace(valid, values={}))
+    model = train(splits)
+    sentence = r"'lightgbm' reads the values of \['age, in years'\] instead of their bins, but .* have those of \[\]"
+    with pytest.raises(InputError, match=sentence):
+        model.predict(valid.without_values())
+    with pytest.raises(InputError, match=sentence):
+        train((good.without_values(), valid.without_values()))
     with pytest.raises(InputError, match="the trees of 'buy' are damaged"):
-        predict_with_lightgbm(replace(models, texts=dict(models.texts) | {"buy": "tree\nnonsense"}), valid)
-    with pytest.raises(InputError, match="has no trees for 'click'"):
-        predict_with_lightgbm(replace(models, texts={"buy": models.texts["buy"]}), valid)
+        LightGBMModel(model.spec, model.history, dict(model.texts) | {"buy": "tree\nnonsense"}).predict(valid)
     with pytest.raises(InputError, match="'buy' has a single class among the 2000 validation rows"):
         train((good, replace(valid, labels=valid.labels * np.array([1, 0], np.uint8))))
 
 
-TAGS = 30  # ids of the list field
+def test_trees_of_a_step_that_are_not_there(splits: tuple[Examples, Examples], tmp_path: Path) -> None:
+    model = train(splits)
+    LightGBMModel(model.spec, model.history, {"buy": model.texts["buy"]}).save(tmp_path / "model")
+    with pytest.raises(FileNotFoundError, match=r"click\.txt"):
+        load_trained(tmp_path / "model")
+
+
+def test_names_of_steps_are_names_of_files(splits: tuple[Examples, Examples], tmp_path: Path) -> None:
+    steps = ("a/b", "Küche 1%")
+    model = train([replace(part, steps=steps) for part in splits])
+    model.save(tmp_path / "model")
+    assert {path.name for path in (tmp_path / "model").glob("*.txt")} == {"a%2Fb.txt", "K%C3%BCche 1%25.txt"}
+    assert load_trained(tmp_path / "model").texts == model.texts
+
+
+def test_a_weight_of_a_step_is_not_left_to_the_next(splits: tuple[Examples, Examples]) -> None:
+    """All steps share a dataset of LightGBM's, which forgets no weights by itself."""
+    plain, weighted = (
+        train(splits),
+        fit("lightgbm", *splits, features=FEATURES, options=QUICK, task_weights={"click": 9}),
+    )
+    assert weighted.texts["buy"] == plain.texts["buy"]
+    assert weighted.texts["click"] != plain.texts["click"]
+
+
+TAGS = FeatureSpec(name="tags, all", kind="list", ids=30)
 
 
 def with_list(examples: Examples, seed: int, *, weighted: bool = True) -> Examples:
@@ -163,20 +196,19 @@ def test_a_list_is_its_length_and_the_shares_of_frequent_ids(
     splits: tuple[Examples, Examples], monkeypatch: pytest.MonkeyPatch, weighted: bool, list_values: int
 ) -> None:
     parts = [with_list(part.take(np.arange(1000)), seed, weighted=weighted) for seed, part in enumerate(splits)]
-    options = LightGBMOptions(**QUICK, list_values=list_values, encodings=("ranked",))
-    models, _ = train_lightgbm(*parts, vocabulary_sizes=(*SIZES, TAGS), options=options, seed=0)
-    names = models.texts["buy"].split("feature_names=")[1].splitlines()[0].split()
+    model = train(parts, features=(*FEATURES, TAGS), list_values=list_values, encodings=("ranked",))
+    names = model.texts["buy"].split("feature_names=")[1].splitlines()[0].split()
     assert len(names) == 2 + 1 + list_values
     assert names[2:4] == ["f2_tags__all_length", "f3_tags__all_share_of_id_1"][: 1 + list_values]
     valid = parts[1]
     x = np.hstack([valid.ids, columns_of(valid.lists["tags, all"], list_values)]).astype(np.float32)
-    x[:, 0] = valid.values["age, in years"]
-    own = lgb.Booster(model_str=models.texts["buy"]).predict(x, num_threads=1)
-    found = predict_with_lightgbm(models, valid)
+    x[:, 0] = valid.values[:, 0]
+    own = lgb.Booster(model_str=model.texts["buy"]).predict(x, num_threads=1)
+    found = model.predict(valid)
     np.testing.assert_allclose(found[:, 1], own, rtol=1e-6)
     assert (auc(valid.labels[:, 1], found[:, 1]) > 0.7) == (list_values > 0)
     monkeypatch.setattr("aitm_kedro.learning.lightgbm.ROWS_AT_ONCE", 77)
-    np.testing.assert_array_equal(predict_with_lightgbm(models, valid), found)
+    np.testing.assert_array_equal(model.predict(valid), found)
 
 
 @pytest.mark.parametrize("rows", [slice(None), slice(100, 350), slice(900, 2000)])
@@ -188,7 +220,7 @@ def test_a_matrix_made_in_parts_is_that_made_at_once(
     lists = examples.lists["tags, all"]
     examples = replace(examples, fields=(*examples.fields, "bare"), lists={**examples.lists, "bare": replace(lists)})
     expected = np.hstack([examples.ids] + [columns_of(lists, 6)] * 2).astype(np.float32)
-    expected[:, 0] = examples.values["age, in years"]
+    expected[:, 0] = examples.values[:, 0]
     at_once = _matrix(examples, rows, list_values=6)
     np.testing.assert_allclose(at_once, expected[rows], rtol=1e-6)
     monkeypatch.setattr("aitm_kedro.learning.lightgbm.ROWS_AT_ONCE", rows_at_once)
@@ -197,6 +229,6 @@ def test_a_matrix_made_in_parts_is_that_made_at_once(
 
 def test_lists_alone_are_enough(splits: tuple[Examples, Examples]) -> None:
     parts = [with_list(part, seed).of_fields(["tags, all"]) for seed, part in enumerate(splits)]
-    models, history = train_lightgbm(*parts, vocabulary_sizes=[TAGS], options=LightGBMOptions(**QUICK), seed=0)
-    assert list(history["valid_auc"]["buy"]) == ["native"]
-    assert auc(parts[1].labels[:, 1], predict_with_lightgbm(models, parts[1])[:, 1]) > 0.7
+    model = train(parts, features=[TAGS])
+    assert list(model.history.chosen["buy"]["valid_auc"]) == ["native"]
+    assert auc(parts[1].labels[:, 1], model.predict(parts[1])[:, 1]) > 0.7

@@ -1,28 +1,32 @@
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import sparse
 from scipy.optimize import OptimizeResult, minimize
 from sklearn.linear_model import LogisticRegression
+from tests.learning.data import fit, specs_of
 
+from aitm_kedro.core.checksums import seal
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.examples import Examples
 from aitm_kedro.core.ragged import Ragged
 from aitm_kedro.evaluation.auc import auc
 from aitm_kedro.evaluation.oracle import align_truth
-from aitm_kedro.learning.logistic import (
-    LogisticOptions,
-    _minimise,
-    encode,
-    one_hot,
-    predict_with_logistic,
-    train_logistic,
-)
-from aitm_kedro.learning.weights import Weights
+from aitm_kedro.learning.logistic import LogisticModel, _minimise, _Rows
+from aitm_kedro.learning.one_hot import encode, one_hot
+from aitm_kedro.learning.registry import load_trained
+from aitm_kedro.learning.tensors import write_tensors
 
 SIZES = (5, 9)
+FEATURES = specs_of(SIZES, lists=(4, 3), names=("a", "b", "tags", "shops"))
+
+
+def _train(train: Examples, valid: Examples, **options: object) -> LogisticModel:
+    features = [feature for feature in FEATURES if feature.name in train.fields]
+    return fit("logistic", train, valid, features=features, options=options)
 
 
 def _examples(rows: int, seed: int) -> Examples:
@@ -47,9 +51,8 @@ def test_one_hot() -> None:
 
 def test_against_a_dense_reference() -> None:
     train, valid = _examples(800, 0), _examples(300, 1)
-    options = LogisticOptions(inverse_l2=(0.3,))
-    weights, history = train_logistic(train, valid, vocabulary_sizes=SIZES, options=options)
-    x, predictions = _dense(train.ids), predict_with_logistic(weights, valid)
+    model = _train(train, valid, inverse_l2=(0.3,))
+    x, predictions = _dense(train.ids), model.predict(valid)
     for t in range(2):
         sign = 2.0 * train.labels[:, t] - 1
 
@@ -60,16 +63,15 @@ def test_against_a_dense_reference() -> None:
         expected = 1 / (1 + np.exp(-(_dense(valid.ids) @ w[:-1] + w[-1])))
         assert np.allclose(predictions[:, t], expected, atol=2e-3)
     assert predictions.dtype == np.float32
-    assert history["inverse_l2"] == {"click": 0.3, "buy": 0.3}
+    assert {step: chosen["inverse_l2"] for step, chosen in model.history.chosen.items()} == {"click": 0.3, "buy": 0.3}
 
 
 def test_validation_chooses() -> None:
     train, valid = _examples(300, 0), _examples(300, 1)
-    options = LogisticOptions(inverse_l2=(1.0, 1e-4, 0.01))
-    weights, history = train_logistic(train, valid, vocabulary_sizes=SIZES, options=options)
-    predictions = predict_with_logistic(weights, valid)
+    model = _train(train, valid, inverse_l2=(1.0, 1e-4, 0.01))
+    predictions = model.predict(valid)
     for t, step in enumerate(train.steps):
-        tried = history["valid_auc"][step]
+        tried = model.history.chosen[step]["valid_auc"]
         assert next(iter(tried)) == "0.0001"
         assert auc(valid.labels[:, t], predictions[:, t]) == pytest.approx(max(tried.values()), abs=1e-6)
 
@@ -77,24 +79,23 @@ def test_validation_chooses() -> None:
 def test_a_step_that_validation_cannot_score_still_gets_a_model() -> None:
     train, valid = _examples(300, 0), _examples(300, 1)
     nothing = replace(valid, labels=np.zeros_like(valid.labels))
-    weights, history = train_logistic(train, nothing, vocabulary_sizes=SIZES, options=LogisticOptions())
-    assert history["inverse_l2"]["buy"] == 0.03
-    assert np.isfinite(predict_with_logistic(weights, valid)).all()
+    model = _train(train, nothing)
+    assert model.history.chosen["buy"]["inverse_l2"] == 0.03
+    assert np.isfinite(model.predict(valid)).all()
 
 
-def test_bad_input() -> None:
+def test_bad_input(tmp_path: Path) -> None:
     train, valid = _examples(300, 0), _examples(300, 1)
     with pytest.raises(InputError, match="'click' has a single class among the 300 train rows"):
-        train_logistic(
-            replace(train, labels=np.ones_like(train.labels)),
-            valid,
-            vocabulary_sizes=SIZES,
-            options=LogisticOptions(),
-        )
-    weights, _ = train_logistic(train, valid, vocabulary_sizes=SIZES, options=LogisticOptions(inverse_l2=(0.1,)))
-    damaged = Weights(tensors={"intercepts": np.zeros(2)}, metadata=weights.metadata)
-    with pytest.raises(InputError, match="tensor 'coefficients' in the weights of 'logistic' has shape None"):
-        predict_with_logistic(damaged, valid)
+        _train(replace(train, labels=np.ones_like(train.labels)), valid)
+    model = _train(train, valid, inverse_l2=(0.1,))
+    with pytest.raises(InputError, match="the examples have id 9 of 'b'"):
+        model.predict(replace(valid, ids=np.full_like(valid.ids, 9) * np.array([0, 1], np.int32)))
+    model.save(tmp_path / "model")
+    write_tensors(tmp_path / "model", {"intercepts": np.zeros(2)})
+    seal(tmp_path / "model")
+    with pytest.raises(InputError, match=r"the weights of 'logistic' lack tensors \['coefficients'\]"):
+        load_trained(tmp_path / "model")
 
 
 def test_truth_is_aligned_by_impression() -> None:
@@ -147,25 +148,23 @@ def test_a_list_is_the_shares_of_its_ids() -> None:
 
 def test_lists_are_learnt_from_and_predicted_from(monkeypatch: pytest.MonkeyPatch) -> None:
     train, valid = _with_lists(1500, 0), _with_lists(600, 1)
-    options = LogisticOptions(inverse_l2=(1.0,))
-    weights, _ = train_logistic(train, valid, vocabulary_sizes=(*SIZES, 4, 3), options=options)
-    predictions = predict_with_logistic(weights, valid)
+    model = _train(train, valid, inverse_l2=(1.0,))
+    predictions = model.predict(valid)
     assert auc(valid.labels[:, 0], predictions[:, 0]) > 0.75
-    w, bias = weights.tensors["coefficients"].astype(float), weights.tensors["intercepts"]
+    w, bias = model.coefficients.astype(float), model.intercepts
     np.testing.assert_allclose(predictions, 1 / (1 + np.exp(-(_dense_lists(valid) @ w.T + bias))), rtol=1e-5)
-    monkeypatch.setattr("aitm_kedro.learning.logistic.ROWS_AT_ONCE", 77)
-    np.testing.assert_allclose(predict_with_logistic(weights, valid), predictions, rtol=1e-6)
+    monkeypatch.setattr("aitm_kedro.learning.one_hot.ROWS_AT_ONCE", 77)
+    np.testing.assert_allclose(model.predict(valid), predictions, rtol=1e-6)
     alone = [part.of_fields(["tags", "shops"]) for part in (train, valid)]
-    weights, _ = train_logistic(*alone, vocabulary_sizes=(4, 3), options=options)
-    assert auc(valid.labels[:, 0], predict_with_logistic(weights, alone[1])[:, 0]) > 0.75
+    model = _train(*alone, inverse_l2=(1.0,))
+    assert auc(valid.labels[:, 0], model.predict(alone[1])[:, 0]) > 0.75
 
 
 @pytest.mark.parametrize("inverse_l2", [0.03, 3.0])
 def test_with_lists_it_is_the_regression_of_scikit_learn(inverse_l2: float) -> None:
     train, valid = _with_lists(1500, 0), _with_lists(400, 1)
-    options = LogisticOptions(inverse_l2=(inverse_l2,))
-    weights, _ = train_logistic(train, valid, vocabulary_sizes=(*SIZES, 4, 3), options=options)
-    x, predictions = _dense_lists(train), predict_with_logistic(weights, valid)
+    model = _train(train, valid, inverse_l2=(inverse_l2,))
+    x, predictions = _dense_lists(train), model.predict(valid)
     for t in range(2):
         sign = 2.0 * train.labels[:, t] - 1
 
@@ -174,9 +173,21 @@ def test_with_lists_it_is_the_regression_of_scikit_learn(inverse_l2: float) -> N
 
         theirs = LogisticRegression(C=inverse_l2, solver="lbfgs", tol=1e-8, max_iter=5000).fit(x, train.labels[:, t])
         least = objective(theirs.coef_[0], theirs.intercept_[0])
-        ours = weights.tensors["coefficients"][t].astype(float), float(weights.tensors["intercepts"][t])
+        ours = model.coefficients[t].astype(float), float(model.intercepts[t])
         assert objective(*ours) == pytest.approx(least, rel=1e-4)
         np.testing.assert_allclose(predictions[:, t], theirs.predict_proba(_dense_lists(valid))[:, 1], atol=2e-3)
+
+
+@pytest.mark.parametrize("inverse_l2", [0.03, 3.0])
+def test_with_row_weights_it_is_the_regression_of_scikit_learn(inverse_l2: float) -> None:
+    train, valid = _with_lists(1500, 0), _with_lists(400, 1)
+    weights = np.random.default_rng(2).choice([0, 0.5, 1, 4], len(train)).astype(np.float32)
+    model = _train(replace(train, row_weights=weights), valid, inverse_l2=(inverse_l2,))
+    predictions = model.predict(valid)
+    for t in range(2):
+        theirs = LogisticRegression(C=inverse_l2, solver="lbfgs", tol=1e-8, max_iter=5000)
+        theirs.fit(_dense_lists(train), train.labels[:, t], sample_weight=weights)
+        np.testing.assert_allclose(predictions[:, t], theirs.predict_proba(_dense_lists(valid))[:, 1], atol=3e-3)
 
 
 def test_columns_are_scaled_by_the_squares_of_their_values(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,9 +198,9 @@ def test_columns_are_scaled_by_the_squares_of_their_values(monkeypatch: pytest.M
         starts.append(start)
         return OptimizeResult(x=start, nit=0)
 
-    monkeypatch.setattr("aitm_kedro.learning.logistic.minimize", stay)
+    monkeypatch.setattr("scipy.optimize.minimize", stay)
     x = sparse.random(300, 9, density=0.3, format="csr", dtype=np.float32, random_state=0)
     y = np.arange(300) % 3 == 0
-    _minimise(x, y, np.ones(10), inverse_l2=0.3, max_iterations=1)
+    _minimise(_Rows(x, y, None), np.ones(10), y.mean(), inverse_l2=0.3, max_iterations=1)
     squares = np.append(np.square(x.toarray().astype(float)).sum(axis=0), 300)
     np.testing.assert_allclose(starts[0], np.sqrt(0.3 * (1 / 3) * (2 / 3) * squares + 1), rtol=1e-6)

@@ -1,6 +1,8 @@
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,21 +13,53 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 from kedro.validation.type_extractor import TypeExtractor
 
+from aitm_kedro.artifacts.bundle import load_bundle
 from aitm_kedro.artifacts.correction import correct
+from aitm_kedro.config.runs import resolve_runs
 from aitm_kedro.core.errors import InputError
+from aitm_kedro.core.features import Features, FeatureSpec, FeatureSpecs, ValueStatistics
 from aitm_kedro.core.funnel import Funnel
+from aitm_kedro.evaluation.auc import auc
 from aitm_kedro.evaluation.parameters import Evaluation
-from aitm_kedro.learning.lightgbm import LightGBMOptions
-from aitm_kedro.learning.logistic import LogisticOptions
-from aitm_kedro.learning.networks import NETWORKS
-from aitm_kedro.learning.networks.aitm import AITMOptions
+from aitm_kedro.learning.learner import Learner
 from aitm_kedro.learning.parameters import Training
+from aitm_kedro.learning.registry import MODELS
 from aitm_kedro.pipelines.modelling import create_pipeline, nodes
+from aitm_kedro.tables.parameters import Ingestion
+from aitm_kedro.tables.reports import BeforeAndAfter, CountsBySegment, KeepRates, SamplingReport
 
 STEPS = ("click", "apply", "approve")
 FUNNEL = Funnel(steps=STEPS, main_steps=("apply", "approve"), segment="bank")
 SIZES = {"age": 6, "city": 40}
 TAGS = 9  # ids of the list field
+TRAINING = Training(max_epochs=3, batch_size=200, learning_rate=0.003, device="cpu", threads=1)
+SPECS = FeatureSpecs(
+    features=(
+        FeatureSpec(name="city", kind="categorical", ids=40),
+        FeatureSpec(
+            name="age",
+            kind="numeric",
+            ids=6,
+            edges=(1.0, 2.0, 3.0, 4.0),
+            statistics=ValueStatistics(mean=3, std=1.7, minimum=0, maximum=6, null_share=0),
+        ),
+        FeatureSpec(name="tags", kind="list", ids=TAGS, weights="shares"),
+    )
+)
+RUNS = resolve_runs(
+    {
+        "runs": {
+            **dict.fromkeys(MODELS),
+            "lightgbm": {"options": {"max_rounds": 10}},
+            "aitm_no_calibrator": {"model": "aitm", "options": {"alpha": 0}, "seeds": [1]},
+        },
+        "seeds": {"full": [0, 1]},
+        "lightgbm": {"threads": 1},
+    }
+)
+KEYS = [(run, seed) for run, seed in RUNS.keys("full") if run.name in ("aitm", "logistic", "lightgbm") or seed == 1]
+KEYS += [(RUNS.find("naive_bayes"), 0)]
+NAMESPACES = [f"{run.name}.seed{seed}" for run, seed in KEYS]
 
 
 class Kept(MemoryDataset):
@@ -62,6 +96,13 @@ def _truth(test: pa.Table) -> pa.Table:
     return pa.table(columns | {f"oracle_{step}": np.linspace(0.1, 0.9, len(test)) for step in STEPS})
 
 
+def _sampling_report() -> SamplingReport:
+    nothing = CountsBySegment(rows=0, steps={}, segments={})
+    both = BeforeAndAfter(before=nothing, after=nothing)
+    rates = KeepRates(overall=0.5, per_segment={"A": 0.5, "B": 0.25})
+    return SamplingReport(positive_share=0.1, seed=0, keep_rates=rates, train=both, valid=both)
+
+
 @pytest.fixture(scope="module")
 def results(as_examples: Callable) -> dict[str, object]:
     test = _table(400, seed=3)
@@ -69,25 +110,31 @@ def results(as_examples: Callable) -> dict[str, object]:
         "train_examples@arrays": as_examples(_table(2000, seed=1)),
         "valid_examples@arrays": as_examples(_table(400, seed=2)),
         "test_examples@arrays": as_examples(test),
+        "feature_specs": SPECS,
         "vocabulary@pandas": _vocabulary(),
-        "sampling_report": {"keep_rates": {"overall": 0.5, "per_segment": {"A": 0.5, "B": 0.25}}},
+        "sampling_report": _sampling_report(),
         "oracle@arrow": ds.dataset(_truth(test)),
         "params:funnel": FUNNEL,
-        "params:training": Training(max_epochs=2, batch_size=200, device="cpu"),
+        "params:training": TRAINING,
         "params:evaluation": Evaluation(),
-        **{f"params:{name}": network.Options() for name, network in NETWORKS.items()},
-        "params:lightgbm": LightGBMOptions(max_rounds=10),
-        "params:logistic": LogisticOptions(),
+        "params:features": Features(categorical=("city", "constant"), numeric=("age",), lists=("tags",)),
+        "params:ingestion": Ingestion(rename={"city": "CITY"}),
     }
-    pipeline = create_pipeline(models=["lightgbm", *NETWORKS], seeds=[0, 1])
+    pipeline = create_pipeline(KEYS)
+    assert pipeline.inputs() == set(inputs)
     datasets = {name: MemoryDataset(data, copy_mode="assign") for name, data in inputs.items()}
     kept = {name: Kept(copy_mode="assign") for name in pipeline.all_outputs()}
     catalog = DataCatalog(datasets | kept)
     SequentialRunner().run(pipeline, catalog)
-    return {name: catalog.load(name) for name in kept} | {"test": test}
+    found = {name: catalog.load(name) for name in kept}
+    return found | {"test": test, "valid": inputs["valid_examples@arrays"], "train": inputs["train_examples@arrays"]}
 
 
-@pytest.mark.parametrize("namespace", [f"{name}.seed1" for name in ("lightgbm", *NETWORKS)] + ["logistic.seed0"])
+def _leaving(namespace: str, what: str) -> str:
+    return f"{namespace.replace('.', '_')}_{what}"
+
+
+@pytest.mark.parametrize("namespace", NAMESPACES)
 def test_every_namespace_leaves_the_same_behind(results: dict, namespace: str) -> None:
     test, predictions = results["test"], results[f"{namespace}.predictions"]
     assert list(predictions.columns) == ["impression_id", *STEPS, *(f"{step}_raw" for step in STEPS)]
@@ -96,34 +143,103 @@ def test_every_namespace_leaves_the_same_behind(results: dict, namespace: str) -
     raw = predictions[[f"{step}_raw" for step in STEPS]].to_numpy()
     rates = np.where(test["_segment"].to_numpy(zero_copy_only=False) == "A", 0.5, 0.25)
     assert np.array_equal(predictions[list(STEPS)].to_numpy(), correct(raw, rates))
-    metrics, history = results[f"{namespace}.metrics"], results[f"{namespace}.history"]
-    assert (metrics["model"], metrics["seed"], metrics["rows"]) == (namespace.split(".")[0], int(namespace[-1]), 400)
-    assert metrics["steps"]["click"]["auc"] > 0.55
-    assert set(metrics["segments"]) == {"A", "B"}
-    assert history["model"] == metrics["model"]
-    assert results[f"{namespace}.weights"].metadata["fields"] == '["age", "city", "tags"]'
-    assert {"funnel", metrics["model"]} <= set(history["parameters_used"])
-    assert history["settings"]["changed"] == ({"max_rounds": 10} if metrics["model"] == "lightgbm" else {})
-    assert metrics["parameters_used"] == {"evaluation": Evaluation().model_dump(mode="json")}
-    scores = results[f"{namespace.replace('.', '_')}_scores"]
-    assert {"auc", "parameters", "seconds"} <= set(scores["metric"])
-    placements = results[f"{namespace.replace('.', '_')}_placements"]
+    metrics, trained = results[_leaving(namespace, "metrics")], results[f"{namespace}.weights"]
+    run, seed = namespace.split(".seed")
+    assert (metrics.run, metrics.model, metrics.seed) == (run, RUNS.find(run).model, int(seed))
+    assert metrics.deterministic == (run in ("logistic", "naive_bayes"))
+    assert metrics.test.rows == 400
+    assert metrics.test.steps["click"].auc > 0.55
+    assert set(metrics.test.segments) == {"A", "B"}
+    assert {"parameters", "seconds"} <= metrics.training.keys()
+    assert [feature.name for feature in trained.spec.features] == ["city", "age", "tags"]
+    assert trained.spec.model == metrics.model
+    placements = results[_leaving(namespace, "placements")]
     assert (placements.groupby("step", observed=True).size() == 400).all()
 
 
+@pytest.mark.parametrize("namespace", NAMESPACES)
+def test_the_history_says_what_was_trained_on_what(results: dict, namespace: str) -> None:
+    history, run = results[f"{namespace}.history"], RUNS.find(namespace.split(".seed")[0])
+    assert (history.run, history.model, history.seed) == (run.name, run.model, int(namespace[-1]))
+    assert history.history == results[f"{namespace}.weights"].history
+    fields = ["city", "age", "tags"]
+    assert history.provenance.data == {
+        "train": results["train"].of_fields(fields).fingerprint(),
+        "valid": results["valid"].of_fields(fields).fingerprint(),
+        "features": SPECS.fingerprint(),
+    }
+    changed = {"lightgbm": {"max_rounds": 10, "threads": 1}, "aitm_no_calibrator": {"alpha": 0.0}}.get(run.name, {})
+    assert history.provenance.parameters == {
+        "funnel": FUNNEL.model_dump(mode="json"),
+        "model": run.model,
+        "options": run.options.model_dump(mode="json"),
+        "options_changed": changed,
+        **(
+            {"training": TRAINING.model_dump(mode="json")}
+            if hasattr(MODELS[run.model], "network_class")
+            else {"task_weights": {}}  # all that others have of it
+        ),
+    }
+    assert history.provenance.libraries["python"]
+    predictions = results[f"{namespace}.weights"].predict(results["valid"].of_fields(fields))
+    expected = [auc(results["valid"].labels[:, t], predictions[:, t]) for t in range(3)]
+    assert list(history.valid_auc.values()) == pytest.approx(expected, abs=1e-6)
+    assert type(history).model_validate_json(history.model_dump_json()) == history
+
+
+@pytest.mark.parametrize("namespace", NAMESPACES)
+def test_metrics_say_what_was_judged_and_trained(results: dict, namespace: str) -> None:
+    metrics, history = results[_leaving(namespace, "metrics")], results[f"{namespace}.history"]
+    assert metrics.trained == history.provenance
+    assert metrics.provenance.parameters == {"evaluation": Evaluation().model_dump(mode="json")}
+    assert metrics.provenance.data.keys() == {"test"}
+    assert metrics.provenance.data == results["oracle_metrics"].provenance.data
+    assert type(metrics).model_validate_json(metrics.model_dump_json()) == metrics
+
+
+@pytest.mark.parametrize("namespace", ["aitm.seed0", "aitm_no_calibrator.seed1", "lightgbm.seed0", "naive_bayes.seed0"])
+def test_the_bundle_holds_everything(results: dict, namespace: str, tmp_path: Path) -> None:
+    bundle, history = results[_leaving(namespace, "bundle")], results[f"{namespace}.history"]
+    bundle.save(tmp_path / "bundle")
+    loaded = load_bundle(tmp_path / "bundle")
+    manifest, metrics = loaded.manifest, results[_leaving(namespace, "metrics")]
+    assert (manifest.run, manifest.model, manifest.seed) == (history.run, history.model, history.seed)
+    assert (manifest.funnel, manifest.rename) == (FUNNEL, {"city": "CITY"})
+    assert manifest.features.names == ("city", "constant", "age", "tags")
+    assert manifest.keep_rates == KeepRates(overall=0.5, per_segment={"A": 0.5, "B": 0.25})
+    assert (manifest.valid_auc, manifest.test) == (history.valid_auc, metrics.test)
+    assert (manifest.trained, manifest.judged) == (history.provenance, metrics.provenance)
+    main = [history.valid_auc[step] for step in ("apply", "approve")]
+    assert manifest.validation_score == pytest.approx(np.mean(main))
+    pd.testing.assert_frame_equal(loaded.vocabulary.to_pandas(), _vocabulary())
+    examples = results["valid"].of_fields(["city", "age", "tags"])
+    predictions = results[f"{namespace}.weights"].predict(examples)
+    np.testing.assert_allclose(loaded.trained.predict(examples), predictions, rtol=2e-6)
+
+
 def test_all_models_learnt_from_the_same_rows(results: dict) -> None:
-    tables = [table for name, table in results.items() if name.endswith("_scores")]
-    assert len(tables) == 2 * (1 + len(NETWORKS)) + 2  # and logistic and oracle
-    assert len({origin for table in tables for origin in table["data"].dropna()}) == 1
-    assert len({origin for table in tables for origin in table["test_rows"]}) == 1
+    tables = [table for name, table in results.items() if name.endswith("_metrics")]
+    assert len(tables) == len(KEYS) + 1  # and the oracle
+    assert len({tuple(table.trained.data.items()) for table in tables if table.trained}) == 1
+    assert len({table.provenance.data["test"] for table in tables}) == 1
+
+
+def test_a_variant_is_a_run_of_its_own(results: dict) -> None:
+    """The same model and seed, other options."""
+    variant, aitm = (results[f"{name}.seed1.weights"] for name in ("aitm_no_calibrator", "aitm"))
+    assert (variant.spec.options["alpha"], aitm.spec.options["alpha"]) == (0.0, 0.6)
+    assert variant.network.alpha == 0
+    assert variant.spec.model == aitm.spec.model == "aitm"
+    first, second = (results[f"{name}.seed1.predictions"]["click_raw"] for name in ("aitm_no_calibrator", "aitm"))
+    assert not np.array_equal(first, second)
 
 
 def test_independent_networks_stop_by_themselves(results: dict) -> None:
-    history = results["mlp.seed0.history"]
-    assert list(history["parts"]) == list(STEPS)
-    assert all(part["main_steps"] == [step] for step, part in history["parts"].items())
-    assert history["parameters"] == sum(part["parameters"] for part in history["parts"].values())
-    assert history["best_epoch"] == np.mean([part["best_epoch"] for part in history["parts"].values()])
+    history = results["mlp.seed1.history"].history
+    assert list(history.parts) == list(STEPS)
+    assert all(part.main_steps == (step,) for step, part in history.parts.items())
+    assert history.parameters == sum(part.parameters for part in history.parts.values())
+    assert history.best_epoch == np.mean([part.best_epoch for part in history.parts.values()])
 
 
 def test_seeds_differ(results: dict) -> None:
@@ -132,84 +248,130 @@ def test_seeds_differ(results: dict) -> None:
 
 
 def test_the_truth_is_judged_by_impression(results: dict) -> None:
-    assert results["oracle.metrics"]["model"] == "oracle"
+    metrics = results["oracle_metrics"]
+    assert (metrics.run, metrics.model, metrics.seed, metrics.trained) == ("oracle", None, None, None)
     backwards = np.linspace(0.1, 0.9, 400)[::-1].mean()
-    assert results["oracle.metrics"]["steps"]["click"]["mean_predicted"] == pytest.approx(backwards)
+    assert metrics.test.steps["click"].mean_predicted == pytest.approx(backwards)
+    assert metrics.provenance.parameters["funnel"] == FUNNEL.model_dump(mode="json")
 
 
 def test_a_source_without_truth(as_examples: Callable) -> None:
     test = _table(50, seed=3)
     unknown = ds.dataset(_truth(test).slice(0, 0))
-    metrics, scores = nodes.evaluate_oracle(unknown, as_examples(test), FUNNEL, Evaluation())
-    assert scores.empty
-    assert metrics["note"] == "no truth is known for this source"
-    assert metrics["steps"] == {}
+    metrics = nodes.evaluate_oracle(unknown, as_examples(test), FUNNEL, Evaluation())
+    assert metrics.note == "no truth is known for this source"
+    assert (metrics.run, metrics.test) == ("oracle", None)
 
 
 def test_predictions_of_other_rows(results: dict, as_examples: Callable) -> None:
-    other = as_examples(_table(400, seed=4))
-    with pytest.raises(InputError, match="are not of the rows of test_examples"):
-        nodes.evaluate(results["aitm.seed0.predictions"], {}, other, FUNNEL, Evaluation(), model="aitm", seed=0)
+    other, run = as_examples(_table(400, seed=4)), RUNS.find("aitm")
+    predictions, history = results["aitm.seed0.predictions"], results["aitm.seed0.history"]
+    with pytest.raises(InputError, match="the predictions of 'aitm' are not of the rows of test_examples"):
+        nodes.evaluate(predictions, history, other, FUNNEL, Evaluation(), run=run, seed=0)
 
 
 def test_kedro_sees_the_types_of_all_parameters() -> None:
-    pipeline = create_pipeline(models=["lightgbm", "aitm"], seeds=[0])
+    pipeline = create_pipeline([(RUNS.find("lightgbm"), 0), (RUNS.find("aitm"), 0)])
     found = TypeExtractor(["modelling"])._extract_types_from_pipeline(pipeline)
     assert found == {
         "funnel": Funnel,
         "training": Training,
-        "aitm": AITMOptions,
-        "lightgbm": LightGBMOptions,
-        "logistic": LogisticOptions,
         "evaluation": Evaluation,
+        "features": Features,
+        "ingestion": Ingestion,
     }
 
 
 def test_nodes_are_named_and_tagged() -> None:
-    pipeline = create_pipeline(models=["aitm"], seeds=[0, 1])
+    aitm, variant = RUNS.find("aitm"), RUNS.find("aitm_no_calibrator")
+    pipeline = create_pipeline([(aitm, 0), (aitm, 1), (variant, 1)])
     names = {node.name for node in pipeline.nodes}
-    assert {"aitm.seed1.train", "aitm.seed1.predict_test", "aitm.seed1.evaluate", "oracle.evaluate"} <= names
-    assert len(pipeline.only_nodes_with_tags("aitm").nodes) == 6
-    train = next(node.func for node in pipeline.nodes if node.name == "aitm.seed1.train")
+    assert {f"aitm.seed1.{name}" for name in ("train", "predict_test", "evaluate", "pack_bundle")} <= names
+    assert {"aitm_no_calibrator.seed1.train", "oracle.evaluate"} <= names
+    assert len(pipeline.only_nodes_with_tags("aitm").nodes) == 8
+    assert len(pipeline.only_nodes_with_tags("aitm_no_calibrator").nodes) == 4
+    train = next(node.func for node in pipeline.nodes if node.name == "aitm_no_calibrator.seed1.train")
     assert isinstance(train, partial)
-    assert train.keywords == {"model": "aitm", "seed": 1}
+    assert train.keywords == {"run": variant, "seed": 1}
     assert "kedro" not in inspect.getsource(nodes).replace("aitm_kedro", "")
-
-
-@pytest.mark.parametrize(
-    ("models", "seeds", "sentence"),
-    [
-        (["aitn"], [0], "MODELS in settings.py names 'aitn', which is no registered model; choose among lightgbm, mlp"),
-        (["aitm", "ple", "aitm"], [0], "MODELS in settings.py names 'aitm' twice"),
-        (["logistic"], [0], "'logistic', which is in every comparison anyway"),
-        (["aitm"], [0, 1, 0], "SEEDS in settings.py has 0 twice"),
-        (["aitm"], [-1], "SEEDS in settings.py has -1; a seed is a whole number"),
-        (["aitm"], [0.5], "SEEDS in settings.py has 0.5; a seed is a whole number"),
-        (["aitm"], [], "SEEDS in settings.py is empty"),
-    ],
-)
-def test_models_and_seeds_that_cannot_be(models: list, seeds: list, sentence: str) -> None:
-    with pytest.raises(InputError, match=sentence):
-        create_pipeline(models=models, seeds=seeds)
 
 
 def test_lightgbm_wants_values_beside_bins(results: dict, as_examples: Callable) -> None:
     without = as_examples(results["test"].drop_columns("_value_age"))
-    with pytest.raises(InputError, match=r"lack the values of \['age'\], which 'lightgbm' reads instead of bins"):
-        nodes.train_lightgbm(without, without, _vocabulary(), FUNNEL, LightGBMOptions(), seed=0)
+    with pytest.raises(InputError, match=r"'lightgbm' reads the values of \['age'\] instead of their bins"):
+        _train("lightgbm", without, without)
 
 
-TRAINERS = {
-    "mlp": partial(
-        nodes.train_network, options=NETWORKS["mlp"].Options(), training=Training(device="cpu"), model="mlp", seed=0
-    ),
-    "lightgbm": partial(nodes.train_lightgbm, options=LightGBMOptions(), seed=0),
-}
+def _train(name: str, train: object, valid: object, funnel: Funnel = FUNNEL) -> tuple:
+    return nodes.train(train, valid, SPECS, funnel, TRAINING, run=RUNS.find(name), seed=0)
 
 
-@pytest.mark.parametrize("name", TRAINERS)
+@pytest.mark.parametrize("name", ["mlp", "lightgbm"])
 def test_validation_with_one_class_of_a_step(name: str, as_examples: Callable) -> None:
     train, valid = _table(500, seed=1), _table(200, seed=2)
     valid = valid.set_column(valid.schema.get_field_index("click"), "click", [np.ones(200, np.int8)])
-    with pytest.raises(InputError, match=r"'click'.*take the step out of funnel.steps, or .* out of MODELS"):
-        TRAINERS[name](as_examples(train), as_examples(valid), _vocabulary(), FUNNEL)
+    with pytest.raises(InputError, match=r"'click'.*take the step out of funnel.steps, or .* out of runs"):
+        _train(name, as_examples(train), as_examples(valid))
+
+
+def test_a_step_that_validation_cannot_score_has_no_auc(as_examples: Callable) -> None:
+    valid = _table(200, seed=2)
+    valid = valid.set_column(valid.schema.get_field_index("approve"), "approve", [np.zeros(200, np.int8)])
+    _, history = _train("aitm", as_examples(_table(500, seed=1)), as_examples(valid))
+    assert history.valid_auc["approve"] is None
+    assert history.valid_auc["apply"] is not None
+
+
+@pytest.mark.parametrize("name", ["aitm", "logistic"])
+def test_row_weights_count_relative_to_each_other(results: dict, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A learner sees weights with a mean of 1; provenance and metrics know those of the data."""
+    seen, fit = [], MODELS[name].fit
+
+    def note(self: Learner, train: object, valid: object, **rest: object) -> object:
+        seen.append((train.row_weights, valid.row_weights))
+        return fit(self, train, valid, **rest)
+
+    monkeypatch.setattr(MODELS[name], "fit", note)
+    found = []
+    for scale in (1, 40):
+        weights = [
+            scale * np.random.default_rng(0).exponential(size=len(results[part])).astype(np.float32)
+            for part in ("train", "valid")
+        ]
+        parts = [replace(results[part], row_weights=w) for part, w in zip(("train", "valid"), weights, strict=True)]
+        trained, history = _train(name, *parts)
+        np.testing.assert_allclose(seen[-1][0], weights[0] / weights[0].mean(), rtol=1e-4)
+        np.testing.assert_array_equal(seen[-1][1], weights[1])
+        fields = [feature.name for feature in SPECS.features]
+        assert history.provenance.data["train"] == parts[0].of_fields(fields).fingerprint()
+        predictions = trained.predict(results["valid"].of_fields(fields))
+        expected = [auc(results["valid"].labels[:, t], predictions[:, t], weights[1]) for t in range(3)]
+        assert list(history.valid_auc.values()) == pytest.approx(expected, abs=1e-6)
+        found.append(predictions)
+    np.testing.assert_allclose(*found, atol=1e-3)
+
+
+def test_rows_without_any_weight(results: dict) -> None:
+    nothing = replace(results["train"], row_weights=np.zeros(len(results["train"]), np.float32))
+    with pytest.raises(InputError, match=r"funnel\.row_weight is 0 in every train row"):
+        _train("logistic", nothing, results["valid"])
+
+
+def test_metrics_are_weighted(results: dict, as_examples: Callable) -> None:
+    examples = as_examples(results["test"])
+    weights = np.random.default_rng(0).exponential(size=400).astype(np.float32)
+    predictions, history = results["aitm.seed0.predictions"], results["aitm.seed0.history"]
+    metrics, placements = nodes.evaluate(
+        predictions,
+        history,
+        replace(examples, row_weights=weights),
+        FUNNEL,
+        Evaluation(),
+        run=RUNS.find("aitm"),
+        seed=0,
+    )
+    for t, step in enumerate(STEPS):
+        expected = auc(examples.labels[:, t], predictions[f"{step}_raw"].to_numpy(), weights)
+        assert metrics.test.steps[step].auc == pytest.approx(expected)
+    assert metrics.provenance.data != results["aitm_seed0_metrics"].provenance.data
+    assert not placements.equals(results["aitm_seed0_placements"])

@@ -9,29 +9,37 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import torch
+from tests.learning.data import make_network, specs_of
 
+from aitm_kedro.config.runs import Runs, resolve_runs
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.funnel import Funnel
 from aitm_kedro.core.ragged import Ragged
 from aitm_kedro.evaluation.parameters import Evaluation
 from aitm_kedro.explain.parameters import Reporting
 from aitm_kedro.explain.representations import ADDED, AIT, ORIGINAL
-from aitm_kedro.learning.description import Description
-from aitm_kedro.learning.layers.tower import Tower
-from aitm_kedro.learning.networks import build_model
-from aitm_kedro.learning.networks.aitm import AITMOptions
+from aitm_kedro.learning.history import History
+from aitm_kedro.learning.learner import ModelSpec
+from aitm_kedro.learning.networks.trained import TrainedNetwork
 from aitm_kedro.learning.training.batches import as_batch
-from aitm_kedro.learning.training.checkpoint import to_weights
-from aitm_kedro.learning.weights import Weights
 from aitm_kedro.pipelines.reporting import create_pipeline, nodes
 
 FIELDS = ("b", "a", "c")
 ROWS = 900
 
 
+def trained_network(features, steps, **options):
+    """An untrained network, as if it had been trained."""
+    torch.manual_seed(0)
+    model = make_network("aitm", features, steps, **options).eval()
+    spec = ModelSpec(model="aitm", options=options, steps=steps, features=features)
+    history = History(seconds=1, rows_per_second=1, parameters=1, train_rows=1, valid_rows=1)
+    return TrainedNetwork(spec, history, model)
+
+
 @pytest.fixture(scope="module", params=[1, 3])
 def run(request, as_examples):
-    """Funnel, weights, test examples, predictions, and the ids and labels behind them."""
+    """Funnel, trained network, test examples, predictions, and the ids and labels behind them."""
     steps = ("click", "apply", "pay")[: request.param]
     funnel = Funnel(steps=steps, main_steps=steps[-2:])
     rng = np.random.default_rng(4)
@@ -40,23 +48,19 @@ def run(request, as_examples):
     columns = {"impression_id": np.arange(ROWS) * 3}
     columns |= {step: labels[:, t].astype(np.int8) for t, step in enumerate(steps)}
     columns |= {field: ids[:, FIELDS.index(field)] for field in sorted(FIELDS)}  # not in the model's order
-    torch.manual_seed(0)
-    options = AITMOptions(tower=Tower(layers=(8, 4), dropout=(0.1, 0.1)))
-    model = build_model("aitm", vocabulary_sizes=[5, 5, 5], steps=steps, options=options).eval()
-    description = Description("aitm", options.model_dump(mode="json"), steps, FIELDS, (5, 5, 5))
-    tensors = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
-    weights = Weights(tensors=tensors, metadata=description.to_metadata())
-    with torch.no_grad():
-        raw = torch.sigmoid(model(torch.from_numpy(ids))).numpy()
+    tower = {"layers": [8, 4], "dropout": [0.1, 0.1]}
+    trained = trained_network(specs_of([5, 5, 5], names=FIELDS), steps, tower=tower)
+    examples = as_examples(pa.table(columns))
+    raw = trained.predict(examples.of_fields(FIELDS))
     predictions = pd.DataFrame({"impression_id": columns["impression_id"]})
     for t, step in enumerate(steps):
         predictions[step], predictions[f"{step}_raw"] = raw[:, t] / 2, raw[:, t]
-    return funnel, weights, as_examples(pa.table(columns)), predictions, model, ids, labels
+    return funnel, trained, examples, predictions, ids, labels
 
 
 def test_points_belong_to_rows_of_their_label(run):
-    funnel, weights, examples, predictions, _, _, labels = run
-    points = nodes.project_representations(weights, examples, predictions, funnel, Reporting(tsne_rows=12))
+    funnel, trained, examples, predictions, _, labels = run
+    points = nodes.project_representations(trained, examples, predictions, funnel, Reporting(tsne_rows=12))
     assert list(points["step"].unique()) == list(funnel.main_steps)
     for step in funnel.main_steps:
         t = funnel.steps.index(step)
@@ -67,16 +71,16 @@ def test_points_belong_to_rows_of_their_label(run):
         for label in (0, 1):
             scores = set(predictions.loc[labels[:, t] == label, f"{step}_raw"])
             assert set(of_step.loc[of_step["label"] == label, "score"]) <= scores
-    nodes.draw_tsne(points, funnel, Reporting(tsne_rows=12))
-    again = nodes.project_representations(weights, examples, predictions, funnel, Reporting(tsne_rows=12))
+    nodes.draw_tsne(points, funnel, Reporting(tsne_rows=12), run="aitm")
+    again = nodes.project_representations(trained, examples, predictions, funnel, Reporting(tsne_rows=12))
     pd.testing.assert_frame_equal(points, again)
 
 
 def test_transfer_weights_of_whole_groups_are_those_of_the_model(run):
-    funnel, weights, examples, predictions, model, ids, labels = run
-    table = nodes.weigh_transfer(weights, examples, predictions, funnel, Reporting(transfer_rows=ROWS))
+    funnel, trained, examples, predictions, _, labels = run
+    table = nodes.weigh_transfer(trained, examples, predictions, funnel, Reporting(transfer_rows=ROWS))
     assert len(table) == 12 * (len(funnel.steps) - 1)
-    seen = model.inspect(torch.from_numpy(ids)).transfer_weight.numpy()
+    seen = trained.inspect(examples).transfer_weight.numpy()
     for t, (earlier, later) in enumerate(pairwise(funnel.steps), start=1):
         for group in ((0, 0), (1, 0), (1, 1)):
             inside = (labels[:, t - 1] == group[0]) & (labels[:, t] == group[1])
@@ -86,7 +90,7 @@ def test_transfer_weights_of_whole_groups_are_those_of_the_model(run):
             assert set(rows["later"]) == {later}
             mean = (rows["weight_mean"] * rows["rows"]).sum() / inside.sum()
             assert mean == pytest.approx(seen[inside, t - 1].mean(), rel=1e-5)
-    nodes.draw_transfer_weights(table, funnel)
+    nodes.draw_transfer_weights(table, funnel, run="aitm")
 
 
 @pytest.mark.parametrize("run", [3], indirect=True)
@@ -97,26 +101,24 @@ def test_rows_are_inspected_with_their_lists(run):
     offsets = np.concatenate([[0], rng.integers(1, 5, ROWS).cumsum()])
     tags = Ragged(offsets, rng.integers(9, size=offsets[-1], dtype=np.int32), rng.random(offsets[-1], np.float32))
     with_tags = replace(examples, fields=(*examples.fields, "tags"), lists={"tags": tags})
-    torch.manual_seed(0)
-    options, fields, sizes = AITMOptions(), ("b", "c", "tags"), (5, 5, 9)
-    model = build_model("aitm", vocabulary_sizes=sizes, steps=funnel.steps, options=options).eval()
+    fields = ("b", "c", "tags")
+    trained = trained_network(specs_of([5, 5], lists=[9], names=fields), funnel.steps)
+    model = trained.network
     for parameter in model.parameters():
         parameter.data.normal_(std=0.3)
-    description = Description("aitm", options.model_dump(mode="json"), funnel.steps, fields, sizes)
-    weights = to_weights(model, description)
-    table = nodes.weigh_transfer(weights, with_tags, predictions, funnel, Reporting(transfer_rows=ROWS))
+    table = nodes.weigh_transfer(trained, with_tags, predictions, funnel, Reporting(transfer_rows=ROWS))
     seen = model.inspect(as_batch(with_tags.of_fields(fields))).transfer_weight[:, 0].numpy()
     first = table[table["later"] == funnel.steps[1]]
     both = (examples.labels[:, 0] == 1) & (examples.labels[:, 1] == 1)
     rows = first[(first["earlier_label"] == 1) & (first["later_label"] == 1)]
     mean = (rows["weight_mean"] * rows["rows"]).sum() / both.sum()
     assert mean == pytest.approx(seen[both].mean(), rel=1e-5)
-    points = nodes.project_representations(weights, with_tags, predictions, funnel, Reporting(tsne_rows=12))
+    points = nodes.project_representations(trained, with_tags, predictions, funnel, Reporting(tsne_rows=12))
     assert np.isfinite(points[["x", "y"]]).all(axis=None)
 
 
 def test_reliability_holds_every_row_before_and_after_the_correction(run):
-    funnel, _, examples, predictions, _, _, labels = run
+    funnel, _, examples, predictions, _, labels = run
     table = nodes.measure_reliability(examples, predictions, funnel, Evaluation(calibration_bins=5))
     for step in funnel.main_steps:
         for kind, column in (("raw", f"{step}_raw"), ("corrected", step)):
@@ -125,48 +127,77 @@ def test_reliability_holds_every_row_before_and_after_the_correction(run):
             assert (bins["predicted"] * bins["rows"]).sum() == pytest.approx(predictions[column].sum(), rel=1e-5)
             happened = labels[:, funnel.steps.index(step)].sum()
             assert (bins["observed"] * bins["rows"]).sum() == pytest.approx(happened)
-    nodes.draw_calibration(table, funnel)
+    nodes.draw_calibration(table, funnel, run="aitm")
 
 
 def test_predictions_of_another_run_are_refused(run):
-    funnel, weights, examples, predictions, *_ = run
+    funnel, trained, examples, predictions, *_ = run
     with pytest.raises(InputError, match="different rows"):
-        nodes.weigh_transfer(weights, examples, predictions.iloc[1:], funnel, Reporting())
+        nodes.weigh_transfer(trained, examples, predictions.iloc[1:], funnel, Reporting())
 
 
-def test_wiring_warns_of_nothing():
+def runs_of(explain: str | None, *names: str) -> Runs:
+    table = dict.fromkeys((*names, "aitm", "mmoe", "logistic"))
+    table["aitm_no_calibrator"] = {"model": "aitm", "options": {"alpha": 0}, "seeds": [3, 4]}
+    return resolve_runs({"runs": table, "explain": explain, "seeds": {"full": [2, 0]}})
+
+
+DATA = {"ingestion_report", "label_report", "sampling_report", "dataset_statistics", "params:funnel"}
+
+
+@pytest.mark.parametrize(
+    ("explain", "name"), [("aitm", "aitm.seed2"), ("aitm_no_calibrator", "aitm_no_calibrator.seed3")]
+)
+def test_wiring_warns_of_nothing(explain, name):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        pipeline = create_pipeline()
-    assert pipeline.inputs() == {
-        "aitm.seed0.history",
-        "aitm.seed0.predictions",
-        "aitm.seed0.weights",
-        "dataset_statistics",
-        "ingestion_report",
-        "label_report",
+        pipeline = create_pipeline(runs_of(explain))
+    assert pipeline.inputs() == DATA | {
+        f"{name}.history",
+        f"{name}.predictions",
+        f"{name}.weights",
         "params:evaluation",
-        "params:funnel",
         "params:reporting",
-        "sampling_report",
         "test_examples@arrays",
     }
     assert pipeline.outputs() == {"calibration", "funnel_figure", "learning_curves", "transfer_weights", "tsne"}
+    assert {node.func.keywords["run"] for node in pipeline.nodes if hasattr(node.func, "keywords")} == {explain}
+
+
+@pytest.mark.parametrize(("explain", "name"), [("mmoe", "mmoe.seed2"), ("logistic", "logistic.seed2")])
+def test_of_a_model_that_shows_nothing_inside_training_and_probabilities_are_drawn(explain, name):
+    pipeline = create_pipeline(runs_of(explain))
+    assert pipeline.outputs() == {"calibration", "funnel_figure", "learning_curves"}
+    judged = {f"{name}.history", f"{name}.predictions", "params:evaluation", "test_examples@arrays"}
+    assert pipeline.inputs() == DATA | judged
 
 
 def test_a_step_that_never_happens_in_test_is_drawn_as_such(run):
-    funnel, weights, examples, predictions, *_ = run
+    funnel, trained, examples, predictions, *_ = run
     labels = examples.labels.copy()
     labels[:, -1] = 0
     examples = replace(examples, labels=labels)
-    points = nodes.project_representations(weights, examples, predictions, funnel, Reporting(tsne_rows=12))
-    nodes.draw_tsne(points, funnel, Reporting(tsne_rows=12))
+    points = nodes.project_representations(trained, examples, predictions, funnel, Reporting(tsne_rows=12))
+    nodes.draw_tsne(points, funnel, Reporting(tsne_rows=12), run="aitm")
     assert funnel.steps[-1] not in set(points["step"])
-    transfer = nodes.weigh_transfer(weights, examples, predictions, funnel, Reporting(transfer_rows=20))
-    nodes.draw_transfer_weights(transfer, funnel)
+    transfer = nodes.weigh_transfer(trained, examples, predictions, funnel, Reporting(transfer_rows=20))
+    nodes.draw_transfer_weights(transfer, funnel, run="aitm")
     assert (transfer.loc[transfer["later_label"] == 1, "drawn"] == 0).sum() == 4 * (len(funnel.steps) > 1)
-    nodes.draw_calibration(nodes.measure_reliability(examples, predictions, funnel, Evaluation()), funnel)
+    table = nodes.measure_reliability(examples, predictions, funnel, Evaluation())
+    nodes.draw_calibration(table, funnel, run="aitm")
 
 
-def test_without_aitm_only_the_data_are_drawn():
-    assert [node.name for node in create_pipeline(models=("lightgbm", "mmoe")).nodes] == ["draw_funnel"]
+def test_without_a_run_to_explain_only_the_data_are_drawn():
+    assert [node.name for node in create_pipeline(runs_of(None)).nodes] == ["draw_funnel"]
+
+
+def test_reliability_is_weighted(run):
+    funnel, _, examples, predictions, _, labels = run
+    weights = np.random.default_rng(0).exponential(size=ROWS).astype(np.float32)
+    weighted = replace(examples, row_weights=weights)
+    table = nodes.measure_reliability(weighted, predictions, funnel, Evaluation(calibration_bins=2))
+    for step in funnel.main_steps:
+        bins = table[(table["step"] == step) & (table["kind"] == "corrected")]
+        for column, values in (("predicted", predictions[step]), ("observed", labels[:, funnel.steps.index(step)])):
+            expected = np.average(values, weights=weights)
+            assert np.average(bins[column], weights=bins["weight"]) == pytest.approx(expected, rel=1e-5)

@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from tests.conftest import kedro, make_project, newest
 
 from aitm_kedro.artifacts.parameters import Scoring
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.learning.parameters import Training
 from aitm_kedro.pipelines.scoring.nodes import score_audience
-from tests.conftest import kedro, make_project, newest
 
 STEPS = ["click", "application", "approval", "activation"]
 

@@ -28,7 +28,7 @@ def choose_bundle(bundles: Mapping[Key, Bundle | None], scoring: Scoring) -> Bun
     there = [bundle for key in wanted if (bundle := bundles[key]) is not None]
     if not there:
         named = ", ".join(f"'{run}' with seed {seed}" for run, seed in wanted)
-        raise InputError(f"there is no bundle of {named}; train it first: kedro run --pipelines=modelling")
+        raise InputError(f"there is no bundle of {named}; train it first: kedro run --pipeline=modelling")
     return max(there, key=_score)
 
 

@@ -112,7 +112,7 @@ class LightGBM(Learner):
     @classmethod
     def load(cls, folder: Path, spec: ModelSpec, history: History) -> Trained:
         """Read the model, whose checksums were checked: LightGBM may end the process at a text that is cut short."""
-        texts = {step: (folder / _file_name(step)).read_text() for step in spec.steps}
+        texts = {step: (folder / _file_name(step)).read_text(errors="replace") for step in spec.steps}
         for step, text in texts.items():
             _booster(text, step, model=spec.model)
         return LightGBMModel(spec, history, texts)

@@ -41,5 +41,7 @@ def encode(examples: Examples, vocabulary_sizes: Sequence[int], rows: slice = sl
     parts = [one_hot(examples.ids[rows], vocabulary_sizes[:single])]
     for lists, size in zip(examples.lists.values(), vocabulary_sizes[single:], strict=True):
         taken = lists.take(np.arange(len(examples))[rows])
-        parts.append(sparse.csr_matrix((taken.shares(), taken.values, taken.offsets), shape=(len(taken), size)))
+        shares = sparse.csr_matrix((taken.shares(), taken.values, taken.offsets), shape=(len(taken), size))
+        shares.sum_duplicates()  # an id may stand in a list twice
+        parts.append(shares)
     return parts[0] if len(parts) == 1 else sparse.hstack(parts, format="csr", dtype=np.float32)

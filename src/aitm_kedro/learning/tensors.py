@@ -14,7 +14,7 @@ def write_tensors(folder: Path, tensors: Mapping[str, np.ndarray]) -> None:
     """Write arrays into the folder of a model."""
     from safetensors.numpy import save_file
 
-    save_file({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, folder / TENSORS_FILE)
+    save_file({name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}, folder / TENSORS_FILE)
 
 
 def read_tensors(folder: Path, shapes: Mapping[str, tuple[int, ...]], *, model: str) -> dict[str, np.ndarray]:

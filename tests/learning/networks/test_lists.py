@@ -163,6 +163,18 @@ def test_the_order_of_values_does_not_matter_and_their_weights_do(name: str, kin
     assert 20 < sum(mixed) < ROWS
 
 
+@KIND
+@NAMES
+def test_no_rows_give_no_predictions(name: str, kind: str) -> None:
+    model, nothing = make(name, kind).eval(), torch.empty(0, dtype=torch.int64)
+    batch = Batch(
+        torch.empty(0, len(SINGLE), dtype=torch.int32), lists=Lists(nothing, nothing, nothing, torch.empty(0))
+    )
+    assert model.probabilities(model(batch)).shape == (0, len(STEPS))
+    without = make_network(name, specs_of(SINGLE), STEPS).eval()
+    assert without(batch._replace(lists=None)).shape == (0, len(STEPS))
+
+
 @NAMES
 def test_rows_do_not_see_each_others_lists(name: str) -> None:
     model, (ids, lists) = make(name).eval(), draw(10)

@@ -75,6 +75,8 @@ class FeatureEmbedding(nn.Module):
 
     def __init__(self, features: Sequence[FeatureSpec], *, dim: int, numeric: str = "bins") -> None:
         super().__init__()
+        kinds = [feature.kind for feature in features]
+        assert kinds == sorted(kinds, key=("categorical", "numeric", "list").index), "features by kind, as they come"
         self.features, self.dim, self.kind = tuple(features), dim, numeric
         by_value = [feature for feature in features if feature.kind == "numeric" and numeric != "bins"]
         by_id = [feature for feature in features if feature not in by_value]
@@ -113,7 +115,8 @@ class FeatureEmbedding(nn.Module):
             means = vectors.new_zeros(rows * count, self.dim).scatter_add(
                 0, lists.place[:, None].expand(-1, self.dim), weighed
             )
-            parts = [vectors[: len(singles)].view(rows, -1), means.view(rows, -1)]
+            width = self.single * self.dim
+            parts = [vectors[: len(singles)].view(rows, width), means.view(rows, count * self.dim)]
         if self.numeric is not None:
             parts.insert(1, self.numeric(batch.values).flatten(1))
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)

@@ -99,7 +99,7 @@ class GroupedBatchNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Normalise over the batch."""
         norm, rows = self.norm, x.shape[-1]
-        columns = x.reshape(-1, rows).t()  # [B, T * H]
+        columns = x.flatten(0, 1).t()  # [B, T * H]
         y = F.batch_norm(
             columns,
             norm.running_mean,

@@ -47,7 +47,10 @@ class TrainedNetwork(Trained):
             InputError: the examples have other fields than the network was trained on.
         """
         fields = [feature.name for feature in self.spec.features]
-        return self.network.cpu().inspect(as_batch(examples.of_fields(fields)))  # type: ignore[operator]
+        device = next(self.network.parameters()).device
+        seen = self.network.cpu().inspect(as_batch(examples.of_fields(fields)))  # type: ignore[operator]
+        self.network.to(device)
+        return seen
 
     def _predict(self, examples: Examples) -> np.ndarray:
         if self.network.reads_values:
