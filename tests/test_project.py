@@ -309,6 +309,20 @@ class TestRunsOfAnEnvironment:
         done = subprocess.run([sys.executable, "-c", code], cwd=finished, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
 
+    def test_kedro_viz_puts_the_layers_in_order(self, project):
+        """A result that leaves a run's box and is read inside again would make a circle, and Kedro-Viz no layers."""
+        code = (
+            "from pathlib import Path; from kedro_viz.server import load_and_populate_data\n"
+            "from kedro_viz.data_access import data_access_manager as data\n"
+            "from kedro_viz.services.layers import sort_layers\n"
+            "load_and_populate_data(Path.cwd(), env='test')\n"
+            "nodes = {node.id: node for node in data.get_nodes_for_registered_pipeline('full')}\n"
+            "print('layers', *sort_layers(nodes, data.get_node_dependencies_for_registered_pipeline('full')))"
+        )
+        done = subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True, text=True, check=False)
+        layers = "layers raw intermediate primary feature model_input models model_output reporting"
+        assert layers in done.stdout, done.stderr
+
     def test_a_session_and_kedro_viz_see_the_runs_of_their_environment(self, project, monkeypatch):
         from kedro.framework.project import pipelines
         from kedro.framework.session import KedroSession

@@ -286,10 +286,10 @@ def test_nodes_are_named_and_tagged() -> None:
     aitm, variant = RUNS.find("aitm"), RUNS.find("aitm_no_calibrator")
     pipeline = create_pipeline([(aitm, 0), (aitm, 1), (variant, 1)])
     names = {node.name for node in pipeline.nodes}
-    assert {f"aitm.seed1.{name}" for name in ("train", "predict_test", "evaluate", "pack_bundle")} <= names
+    assert {f"aitm.seed1.{name}" for name in ("train", "predict_test", "evaluate")} <= names
     assert {"aitm_no_calibrator.seed1.train", "oracle.evaluate"} <= names
-    assert len(pipeline.only_nodes_with_tags("aitm").nodes) == 8
-    assert len(pipeline.only_nodes_with_tags("aitm_no_calibrator").nodes) == 4
+    assert len(pipeline.only_nodes_with_tags("aitm").nodes) == 6
+    assert len(pipeline.only_nodes_with_tags("aitm_no_calibrator").nodes) == 3
     train = next(node.func for node in pipeline.nodes if node.name == "aitm_no_calibrator.seed1.train")
     assert isinstance(train, partial)
     assert train.keywords == {"run": variant, "seed": 1}

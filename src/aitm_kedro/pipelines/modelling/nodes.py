@@ -91,6 +91,33 @@ def predict_test(
     )
 
 
+def evaluate_and_pack(
+    trained: Trained,
+    history: RunHistory,
+    predictions: pd.DataFrame,
+    test_examples: Examples,
+    vocabulary: pd.DataFrame,
+    sampling_report: SamplingReport,
+    funnel: Funnel,
+    features: Features,
+    ingestion: Ingestion,
+    evaluation: Evaluation,
+    *,
+    run: Run,
+    seed: int,
+) -> tuple[Metrics, pd.DataFrame, Bundle]:
+    """Judge predictions of the test split, and pack the model with what was found into a bundle.
+
+    One node, because the metrics leave the run's namespace, and what has left it cannot be read inside again.
+
+    Returns:
+        metrics, placements, bundle.
+    """
+    metrics, placements = evaluate(predictions, history, test_examples, funnel, evaluation, run=run, seed=seed)
+    bundle = pack_bundle(trained, history, metrics, vocabulary, sampling_report, funnel, features, ingestion)
+    return metrics, placements, bundle
+
+
 def evaluate(
     predictions: pd.DataFrame,
     history: RunHistory,

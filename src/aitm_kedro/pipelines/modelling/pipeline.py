@@ -7,7 +7,7 @@ from kedro.pipeline import Node, Pipeline
 from aitm_kedro.config.runs import Run
 from aitm_kedro.evaluation.results import ORACLE
 from aitm_kedro.pipelines.binding import bind
-from aitm_kedro.pipelines.modelling.nodes import evaluate, evaluate_oracle, pack_bundle, predict_test, train
+from aitm_kedro.pipelines.modelling.nodes import evaluate_and_pack, evaluate_oracle, predict_test, train
 from aitm_kedro.pipelines.naming import leaving
 
 SHARED = {
@@ -31,7 +31,7 @@ def create_pipeline(runs: Sequence[tuple[Run, int]]) -> Pipeline:
 
 
 def _template(run: Run, seed: int) -> Pipeline:
-    """Train, predict, evaluate, pack: one run and seed."""
+    """Train, predict, evaluate and pack: one run and seed."""
     nodes = Pipeline(
         [
             Node(
@@ -47,25 +47,21 @@ def _template(run: Run, seed: int) -> Pipeline:
                 name="predict_test",
             ),
             Node(
-                bind(evaluate, run=run, seed=seed),
-                ["predictions", "history", "test_examples@arrays", "params:funnel", "params:evaluation"],
-                ["metrics", "placements"],
-                name="evaluate",
-            ),
-            Node(
-                pack_bundle,
+                bind(evaluate_and_pack, run=run, seed=seed),
                 [
                     "weights",
                     "history",
-                    "metrics",
+                    "predictions",
+                    "test_examples@arrays",
                     "vocabulary@pandas",
                     "sampling_report",
                     "params:funnel",
                     "params:features",
                     "params:ingestion",
+                    "params:evaluation",
                 ],
-                "bundle",
-                name="pack_bundle",
+                ["metrics", "placements", "bundle"],
+                name="evaluate",
             ),
         ]
     )
