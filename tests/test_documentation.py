@@ -16,12 +16,12 @@ def blocks(language):
 
 
 def test_the_worked_examples_are_what_is_registered():
-    learner, learner_line, options, network, network_line = blocks("python")
+    learner, learner_import, learner_line, options, network, network_line = blocks("python")
     learning = ROOT / "src/aitm_kedro/learning"
     assert learner == (learning / "naive_bayes.py").read_text()
     assert network == (learning / "networks/shared_bottom.py").read_text()
     assert options in (learning / "network_options.py").read_text()
-    for line in (learner_line, network_line):
+    for line in (learner_import, learner_line, network_line):
         assert line in (learning / "registry.py").read_text()
     written = (ROOT / "conf/base/parameters/modelling.yml").read_text()
     for block in blocks("yaml"):

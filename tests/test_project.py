@@ -323,6 +323,19 @@ class TestRunsOfAnEnvironment:
         layers = "layers raw intermediate primary feature model_input models model_output reporting"
         assert layers in done.stdout, done.stderr
 
+    def test_the_package_run_as_a_module_sees_them_too(self, project):
+        own_project(project, cascade(), runs={"ours": {"model": "aitm"}}, reference="ours", explain="ours")
+        command = [
+            sys.executable,
+            "-m",
+            "aitm_kedro",
+            "--env=mine",
+            "--pipelines=modelling",
+            "--nodes=ours.seed0.train",
+        ]
+        done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+        assert "Did not find any versions" in done.stdout + done.stderr  # the node is there, its data are not yet
+
     def test_a_session_and_kedro_viz_see_the_runs_of_their_environment(self, project, monkeypatch):
         from kedro.framework.project import pipelines
         from kedro.framework.session import KedroSession
@@ -339,9 +352,14 @@ class TestRunsOfAnEnvironment:
             assert ("ours.seed0" in names) == (environment == "mine")
             _, registered, _ = load_data(project, env=environment)
             assert f"{run}.seed0.train" in {node.name for node in registered["full"].nodes}
-        with KedroSession.create(project_path=project, runtime_params={"runs": {"two": {"model": "ple"}}}) as session:
-            session.load_context()
-            assert "two.seed0" in {node.namespace for node in pipelines["full"].nodes}
+        # An environment without the key takes one value of --params into what base says.
+        for environment in (None, "test"):
+            given = {"runs": {"two": {"model": "ple"}, "aitm": {"options": {"alpha": 0}}}}
+            with KedroSession.create(project_path=project, env=environment, runtime_params=given) as session:
+                session.load_context()
+                nodes = {node.name: node for node in pipelines["full"].nodes}
+            assert {"two.seed0.train", "esmm.seed0.train"} <= set(nodes)
+            assert nodes["aitm.seed0.train"].func.keywords["run"].options.alpha == 0
 
 
 def test_a_funnel_of_one_step_one_segment_column_and_lists_runs_to_the_end(project, monkeypatch):
@@ -358,7 +376,7 @@ def test_a_funnel_of_one_step_one_segment_column_and_lists_runs_to_the_end(proje
     assert {"tags", "_weights_tags"} <= set(pd.read_parquet(examples).columns)
     assert [path.is_dir() for path in examples.parent.glob("train_examples-*.arrays")] == [True]
     metrics = json.loads(newest(project, "07_model_output/mine/aitm/seed0/metrics.json").read_text())
-    assert len(metrics["segments"]) == 60
+    assert len(metrics["test"]["segments"]) == 60
 
 
 def spoil(column, row, value):
@@ -433,6 +451,11 @@ BAD = {
     ),
     "a reference that is not there": (None, {"runs": {"aitm": {}}}, "The parameter reference names the run 'lightgbm'"),
     "a run called oracle": (None, {"runs": {"oracle": {"model": "aitm"}}}, "stands for the truth"),
+    "a scoring run that is not there": (
+        None,
+        {"scoring": {"run": "aitn"}},
+        "The parameter scoring.run names the run 'aitn'",
+    ),
     "a task weight of no step": (None, {"training": {"task_weights": {"liked9": 2}}}, "names 'liked9'"),
     "an option of another model": (None, {"ple": {"alpha": 0.5}}, "belongs to aitm"),
     "a device that is not there": (None, {"training": {"device": "mps"}}, "mps"),
@@ -562,5 +585,7 @@ def test_corrupted_weights_end_in_a_sentence(project, monkeypatch):
     weights.write_bytes(weights.read_bytes()[:1000])
     result = run_here(project, monkeypatch, "--nodes=aitm.seed0.predict_test")
     assert result.exit_code == 1
-    assert "cannot be read" in result.output
-    assert "--load-versions" in result.output
+    message = " ".join(result.output[result.output.rindex("Error: ") :].split())
+    assert "cannot be read" in message
+    assert "'weights.safetensors' is not as it was written" in message
+    assert "--load-versions" in message

@@ -22,11 +22,12 @@ _loaded: list["EnvironmentConfigLoader"] = []
 
 
 class EnvironmentConfigLoader(OmegaConfigLoader):
-    """Kedro's loader, which knows three things more.
+    """Kedro's loader, which does four things more.
 
     ``${environment:}`` is the name that keeps the data of environments apart. Without it a run of ``--env=test`` would
     become the latest version for a run of the default environment. ``${parameters:features}`` lets the catalog read a
-    parameter, so that a source can be told what the stages will ask it for, and ``--params`` reaches it.
+    parameter, so that a source can be told what the stages will ask it for, and ``--params`` reaches it. ``--params``
+    reaches one value inside a key of ``base``.
 
     And pipelines are made of the runs that the configuration names. Kedro creates the loader of a session before it
     asks for pipelines, so the loader has them made anew; a hook would not do, since Kedro-Viz leaves hooks out.
@@ -39,6 +40,23 @@ class EnvironmentConfigLoader(OmegaConfigLoader):
         super().__init__(conf_source, env, *arguments, **options)
         _loaded[:] = [self]
         pipelines.configure(REGISTRY)
+
+    def __getitem__(self, key: str) -> Any:
+        """A kind of configuration; ``--params`` is laid over parameters as they are after all environments.
+
+        Kedro lays it over each environment by itself. Where the environment lacks the key, the one value given would
+        then take the place of the whole key of ``base``.
+        """
+        if key != "parameters" or not self.runtime_params or key in self:
+            return super().__getitem__(key)
+        given = self.runtime_params
+        self._runtime_params_oc = OmegaConf.create(given)  # for ${runtime_params:...}, which Kedro fills from them
+        try:
+            self.runtime_params = {}
+            parameters = super().__getitem__(key)
+        finally:
+            self.runtime_params = given
+        return OmegaConf.to_container(OmegaConf.unsafe_merge(OmegaConf.create(parameters), given), resolve=True)
 
     def _parameter(self, name: str) -> Any:
         """A parameter as the stages see it: what is not written has its default."""

@@ -22,8 +22,8 @@ def register_pipelines() -> dict[str, Pipeline]:
         "reporting": reporting.create_pipeline(runs),
     }
     full = sum(stages.values(), start=Pipeline([]))
-    every_seed = comparison.create_pipeline(runs, list(dict.fromkeys([*often, *once])))
+    every = runs.keys("benchmark", "full")
     benchmark = modelling.create_pipeline(often) + comparison.create_pipeline(runs, often)
-    # By itself the comparison takes whatever is there: one seed after full, all of them after benchmark.
-    alone = {"comparison": every_seed, "scoring": scoring.create_pipeline(once)}
+    # By themselves these take whatever is there: one seed after full, all of them after benchmark.
+    alone = {"comparison": comparison.create_pipeline(runs, every), "scoring": scoring.create_pipeline(runs.scorers())}
     return {**stages, **alone, "full": full, "benchmark": benchmark, "__default__": full}

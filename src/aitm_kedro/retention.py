@@ -59,12 +59,23 @@ def prune_versions(catalog: Catalog, pipeline: Pipeline, *, keep: int | None, na
     if keep is None:
         return
     try:
-        store = Store(catalog, {*names, *pipeline.datasets()})
+        store = Store(catalog, {*names, *pipeline.datasets(), *recorded_names(catalog)})
         old = old_versions(store, store.folders_of({*pipeline.all_outputs(), RECORD}), keep=keep)
     except Exception as error:  # a dataset that cannot be made, a folder that cannot be read: then nothing is removed
         logger.warning("Old versions were not looked for, and all of them stay: %s", error)
         return
     _remove(old, keep)
+
+
+def recorded_names(catalog: Catalog) -> set[str]:
+    """Every dataset that a run on record read or wrote: runs that are no longer configured left results, too."""
+    records = Store(catalog, ())
+    return {
+        name
+        for folder in records.folders
+        for version in records.versions(folder)
+        for name in _read(folder / version / folder.name) or {}
+    }
 
 
 def old_versions(store: "Store", written: set[Path], *, keep: int) -> list[Saved]:

@@ -53,13 +53,19 @@ def divide(pipeline: Pipeline) -> tuple[Pipeline, dict[str, Pipeline], Pipeline]
     parts = {
         # Seed by seed: what a stop leaves is every model with fewer seeds, which can be compared.
         name: parts[name]
-        for name in sorted(names, key=lambda name: name.split(".")[::-1])
+        for name in sorted(names, key=_seed_first)
         if not any(parts[name].inputs() & outputs for other, outputs in made.items() if other != name)
     }
     inside = [node for part in parts.values() for node in part.nodes]
     later = set(pipeline.from_nodes(*(node.name for node in inside)).nodes) - set(inside) if inside else set()
     before = Pipeline([node for node in pipeline.nodes if node not in later and node not in inside])
     return before, parts, Pipeline([node for node in pipeline.nodes if node in later])
+
+
+def _seed_first(namespace: str) -> tuple[int, str]:
+    """Order of namespaces such as "aitm.seed10": by the number of the seed, then by the run."""
+    run, _, seed = namespace.partition(".seed")
+    return (int(seed) if seed.isdigit() else -1, run)
 
 
 def outdated(part: Pipeline, catalog: Catalog) -> Pipeline:

@@ -16,7 +16,6 @@ from aitm_kedro.core.funnel import Funnel
 from aitm_kedro.tables.reports import KeepRates
 
 # ibis asks DuckDB 1.5 for batches by an old name.
-pytestmark = pytest.mark.filterwarnings("ignore:fetch_record_batch:DeprecationWarning")
 
 STEPS = ["click", "buy"]
 PER_SEGMENT = KeepRates(overall=0.3, per_segment={"north": 0.2, "south": 0.6})

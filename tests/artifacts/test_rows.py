@@ -9,7 +9,6 @@ from aitm_kedro.core.errors import InputError
 from aitm_kedro.tables.reports import KeepRates
 
 # ibis asks DuckDB 1.5 for batches by an old name.
-pytestmark = pytest.mark.filterwarnings("ignore:fetch_record_batch:DeprecationWarning")
 
 
 @pytest.fixture

@@ -54,6 +54,19 @@ def test_seeds_of_all_of_one_and_of_what_draws_nothing():
     ]  # fmt: skip
 
 
+def test_a_tower_by_its_bare_name_keeps_its_kind_under_options():
+    run = {"model": "mlp", "options": {"tower": {"layers": [8, 4, 2]}}}
+    runs = resolve(mlp={"tower": "nfm"}, runs={"narrow": run}, reference="narrow", explain=None)
+    assert (runs.runs[0].options.tower.kind, runs.runs[0].options.tower.layers) == ("nfm", (8, 4, 2))
+
+
+def test_the_runs_that_may_score():
+    seeds = {"full": [7], "benchmark": [0, 1]}
+    names = [(run.name, seed) for run, seed in resolve(seeds=seeds, scoring={"run": "aitm"}).scorers()]
+    assert names == [("aitm", 0), ("aitm", 1), ("aitm", 7)]
+    assert [seed for _, seed in resolve(seeds=seeds, scoring={"run": "aitm", "seed": 7}).scorers()] == [7]
+
+
 def test_nothing_need_be_explained():
     assert resolve(explain=None).explain is None
 
@@ -84,6 +97,11 @@ def test_nothing_need_be_explained():
             {"explain": "ple"},
             "The parameter explain names the run 'ple', but the runs are .* or to null",
         ),
+        ({"reference": None}, "The parameter reference names the run 'None', but the runs are"),
+        ({"scoring": {"run": "ple"}}, "The parameter scoring.run names the run 'ple', but the runs are .* or to null"),
+        ({"runs": {"aitm": {}, "AITM": {"model": "aitm"}}}, "Two runs are called 'aitm' and 'AITM'"),
+        ({"seeds": {"full": [True]}}, "wrong at seeds.full.0: Input should be a valid integer"),
+        ({"seeds": {"full": [2**31]}}, "wrong at seeds.full.0: Input should be less than 2147483648"),
         ({"runs": {"oracle": {"model": "aitm"}}}, "A run is called 'oracle', which stands for the truth"),
         ({"runs": {"my.run": {"model": "aitm"}}}, "A run is called 'my.run'; use letters, digits and underscores"),
         ({"runs": {"a_seed1": {"model": "aitm"}}}, "A run is called 'a_seed1'; .* no '_seed' inside"),

@@ -30,12 +30,10 @@ def test_options_are_read_without_the_libraries_that_learn() -> None:
 
 
 def test_all_models() -> None:
-    assert list(MODELS) == [
-        "lightgbm", "mlp", "shared_bottom", "esmm", "omoe", "mmoe", "ple", "aitm", "naive_bayes", "logistic",
-    ]  # fmt: skip
-    assert ["lightgbm", *NETWORKS, "naive_bayes", "logistic"] == list(MODELS)
-    assert [name for name in MODELS if MODELS[name].deterministic] == ["naive_bayes", "logistic"]
-    assert [name for name in MODELS if MODELS[name].inspectable] == ["aitm"]
+    assert {"mlp", "shared_bottom", "esmm", "omoe", "mmoe", "ple", "aitm"} <= set(NETWORKS)
+    assert {"lightgbm", *NETWORKS, "naive_bayes", "logistic"} <= set(MODELS)
+    assert {"naive_bayes", "logistic"} <= {name for name in MODELS if MODELS[name].deterministic}
+    assert "aitm" in {name for name in MODELS if MODELS[name].inspectable}
     assert [name for name in MODELS if MODELS[name].reads_training] == NETWORKS
 
 

@@ -19,6 +19,7 @@ from aitm_kedro.config.runs import resolve_runs
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.features import Features, FeatureSpec, FeatureSpecs, ValueStatistics
 from aitm_kedro.core.funnel import Funnel
+from aitm_kedro.core.provenance import fingerprint_of
 from aitm_kedro.evaluation.auc import auc
 from aitm_kedro.evaluation.parameters import Evaluation
 from aitm_kedro.learning.learner import Learner
@@ -127,7 +128,8 @@ def results(as_examples: Callable) -> dict[str, object]:
     catalog = DataCatalog(datasets | kept)
     SequentialRunner().run(pipeline, catalog)
     found = {name: catalog.load(name) for name in kept}
-    return found | {"test": test, "valid": inputs["valid_examples@arrays"], "train": inputs["train_examples@arrays"]}
+    examples = {f"{split}_examples": inputs[f"{split}_examples@arrays"] for split in ("train", "valid", "test")}
+    return found | {"test": test, "valid": examples["valid_examples"], "train": examples["train_examples"]} | examples
 
 
 def _leaving(namespace: str, what: str) -> str:
@@ -166,7 +168,8 @@ def test_the_history_says_what_was_trained_on_what(results: dict, namespace: str
     assert history.provenance.data == {
         "train": results["train"].of_fields(fields).fingerprint(),
         "valid": results["valid"].of_fields(fields).fingerprint(),
-        "features": SPECS.fingerprint(),
+        "features": fingerprint_of(SPECS),
+        "keep_rates": fingerprint_of(_sampling_report().keep_rates),
     }
     changed = {"lightgbm": {"max_rounds": 10, "threads": 1}, "aitm_no_calibrator": {"alpha": 0.0}}.get(run.name, {})
     assert history.provenance.parameters == {
@@ -296,6 +299,37 @@ def test_nodes_are_named_and_tagged() -> None:
     assert "kedro" not in inspect.getsource(nodes).replace("aitm_kedro", "")
 
 
+def test_weights_of_another_training_than_the_history_are_not_packed(results: dict) -> None:
+    """Such as older weights, by --load-versions."""
+    model, other = (results[f"aitm.seed{seed}.weights"] for seed in (0, 1))
+    with pytest.raises(InputError, match="weights and the history of 'aitm.seed0' are of different trainings"):
+        _evaluate_and_pack(results, other, _sampling_report())
+    report = _sampling_report()
+    changed = report.model_copy(update={"keep_rates": KeepRates(overall=0.9, per_segment=None)})
+    with pytest.raises(
+        InputError, match=r"'aitm.seed0' was trained on rows .* train again: --from-nodes=aitm.seed0.train"
+    ):
+        _evaluate_and_pack(results, model, changed)
+    assert _evaluate_and_pack(results, model, report)[0].run == "aitm"
+
+
+def _evaluate_and_pack(results: dict, trained: object, report: SamplingReport) -> tuple:
+    return nodes.evaluate_and_pack(
+        trained,
+        results["aitm.seed0.history"],
+        results["aitm.seed0.predictions"],
+        results["test_examples"],
+        _vocabulary(),
+        report,
+        FUNNEL,
+        Features(categorical=("city",), numeric=("age",), lists=("tags",)),
+        Ingestion(),
+        Evaluation(),
+        run=RUNS.find("aitm"),
+        seed=0,
+    )
+
+
 def test_lightgbm_wants_values_beside_bins(results: dict, as_examples: Callable) -> None:
     without = as_examples(results["test"].drop_columns("_value_age"))
     with pytest.raises(InputError, match=r"'lightgbm' reads the values of \['age'\] instead of their bins"):
@@ -303,7 +337,7 @@ def test_lightgbm_wants_values_beside_bins(results: dict, as_examples: Callable)
 
 
 def _train(name: str, train: object, valid: object, funnel: Funnel = FUNNEL) -> tuple:
-    return nodes.train(train, valid, SPECS, funnel, TRAINING, run=RUNS.find(name), seed=0)
+    return nodes.train(train, valid, SPECS, _sampling_report(), funnel, TRAINING, run=RUNS.find(name), seed=0)
 
 
 @pytest.mark.parametrize("name", ["mlp", "lightgbm"])

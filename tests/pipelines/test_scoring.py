@@ -64,14 +64,15 @@ class TestRun:
         result = kedro(trained, *arguments, check=False)
         said = " ".join((result.stdout + result.stderr).split())
         assert result.returncode != 0
-        assert "there is no bundle of 'lightgbm' with seed 0; train it first" in said
+        assert "there is no bundle of 'lightgbm' with seed 0, " in said
+        assert "train it first: kedro run --pipeline=modelling" in said
         assert "Traceback" not in said
 
     def test_a_run_that_is_not_known(self, trained):
         result = kedro(trained, "run", "--pipelines=scoring", "--env=test", "--params=scoring.run=atim", check=False)
         said = " ".join((result.stdout + result.stderr).split())
         assert result.returncode != 0
-        assert "there is no run 'atim' to score with; did you mean 'aitm'?" in said
+        assert "The parameter scoring.run names the run 'atim', but the runs are lightgbm, " in said
         assert "Traceback" not in said
 
 

@@ -156,7 +156,7 @@ def _read_manifest(folder: Path, *, what: str) -> Manifest:
 def _find(path: Path) -> Path:
     if (path / MANIFEST).is_file():
         return path
-    versions = sorted(path.glob(f"*/*/{MANIFEST}"))
+    versions = sorted(path.glob(f"*/{path.name}/{MANIFEST}"))
     if not versions:
         raise InputError(f"there is no bundle in '{path}': it has no {MANIFEST}; train the model, or correct the path")
     return versions[-1].parent

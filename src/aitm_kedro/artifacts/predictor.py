@@ -27,7 +27,7 @@ NAMED = 5
 
 
 class Predictor:
-    """Predicts with a bundle; ``load`` and ``predict`` are all that is needed. Several threads may share one.
+    """Predicts with a bundle; ``load`` and ``predict`` are all that is needed.
 
     Example:
         ```python

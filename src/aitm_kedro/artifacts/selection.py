@@ -1,11 +1,14 @@
 """Which bundle is used: the one that is asked for, or the best on validation."""
 
 import difflib
+import logging
 from collections.abc import Mapping, Sequence
 
-from aitm_kedro.artifacts.bundle import Bundle
+from aitm_kedro.artifacts.bundle import Bundle, Manifest
 from aitm_kedro.artifacts.parameters import Scoring
 from aitm_kedro.core.errors import InputError
+
+logger = logging.getLogger(__name__)
 
 Key = tuple[str, int]
 """Name of a run, and seed."""
@@ -29,7 +32,24 @@ def choose_bundle(bundles: Mapping[Key, Bundle | None], scoring: Scoring) -> Bun
     if not there:
         named = ", ".join(f"'{run}' with seed {seed}" for run, seed in wanted)
         raise InputError(f"there is no bundle of {named}; train it first: kedro run --pipeline=modelling")
-    return max(there, key=_score)
+    return max(_of_same_validation(there), key=_score)
+
+
+def _of_same_validation(bundles: Sequence[Bundle]) -> list[Bundle]:
+    """Bundles that were chosen by the same rows and steps as the newest one: scores on other rows say nothing."""
+    newest = max((bundle.manifest for bundle in bundles), key=lambda manifest: manifest.trained.made)
+    same = [bundle for bundle in bundles if _judge(bundle.manifest) == _judge(newest)]
+    others = [f"'{b.manifest.run}' with seed {b.manifest.seed}" for b in bundles if b not in same]
+    if others:
+        logger.warning(
+            "Passed over, since other validation rows or main steps judged them than the newest: %s; train them again",
+            ", ".join(others),
+        )
+    return same
+
+
+def _judge(manifest: Manifest) -> tuple[str | None, tuple[str, ...]]:
+    return manifest.trained.data.get("valid"), manifest.funnel.main_steps
 
 
 def _score(bundle: Bundle) -> float:

@@ -37,6 +37,7 @@ class ComparisonNotes(Result):
 
     settings: dict[str, RunSettings] = Field(default_factory=dict, description="by run")
     notes: tuple[str, ...] = Field((), description="sentences on what is missing or was left out")
+    confidence: float | None = Field(None, description="level of the intervals of the AUCs; None: not known")
 
 
 class Gathered(NamedTuple):
@@ -74,13 +75,18 @@ def gather(results: Sequence[tuple[RunKey, Metrics | None]]) -> Gathered:
     notes = _describe_missing([key for key, _ in results if key not in there])
     there, of_other_data = _split_by_data(there)
     there, trained_otherwise = _split_by_parameters(there)
+    there, judged_otherwise = _split_by_judgement(there)
+    there = _once_if_deterministic(there)
     notes += _describe_left_out(of_other_data, "come from other data than the newest")
     notes += _describe_left_out(trained_otherwise, "were trained with other parameters than the newest of their run")
+    notes += _describe_left_out(
+        judged_otherwise, "were judged with other parameters under 'evaluation' than the newest"
+    )
     settings = {run: told for (run, _), metrics in there.items() if (told := _settings(metrics)) is not None}
     return Gathered(
         comparison=_table(there, _whole, COLUMNS),
         segments=_table(there, _of_segments, SEGMENT_COLUMNS),
-        notes=ComparisonNotes(settings=settings, notes=tuple(notes)),
+        notes=ComparisonNotes(settings=settings, notes=tuple(notes), confidence=_confidence(there)),
     )
 
 
@@ -128,6 +134,23 @@ def _split_by_parameters(results: _Results) -> tuple[_Results, list[RunKey]]:
     return _split(results, lambda run, metrics: _parameters(metrics) in ({}, wanted[run]))
 
 
+def _split_by_judgement(results: _Results) -> tuple[_Results, list[RunKey]]:
+    """Results that were judged as the newest one was, and the others' keys."""
+    wanted = _newest(results.values(), _evaluation)
+    return _split(results, lambda _, metrics: _evaluation(metrics) in (None, wanted))
+
+
+def _once_if_deterministic(results: _Results) -> _Results:
+    """A run in which nothing is drawn is compared once, whatever seeds it was run with: its newest result."""
+    newest: dict[str, RunKey] = {}
+    for key, metrics in results.items():
+        if metrics.deterministic:
+            before = newest.get(key[0])
+            if before is None or results[before].provenance.made <= metrics.provenance.made:
+                newest[key[0]] = key
+    return {key: metrics for key, metrics in results.items() if newest.get(key[0], key) == key}
+
+
 def _split(results: _Results, keep: Callable[[str, Metrics], bool]) -> tuple[_Results, list[RunKey]]:
     kept = {key: metrics for key, metrics in results.items() if keep(key[0], metrics)}
     return kept, [key for key in results if key not in kept]
@@ -141,6 +164,16 @@ def _newest(results: Iterable[Metrics], read: Callable[[Metrics], Any]) -> Any:
 
 def _test_rows(metrics: Metrics) -> str | None:
     return metrics.provenance.data.get("test")
+
+
+def _evaluation(metrics: Metrics) -> dict[str, Any] | None:
+    return metrics.provenance.parameters.get("evaluation")
+
+
+def _confidence(results: _Results) -> float | None:
+    """Level of the intervals, which is the same for all results that are left."""
+    evaluation = _newest(results.values(), _evaluation)
+    return None if evaluation is None else evaluation.get("confidence")
 
 
 def _train_rows(metrics: Metrics) -> dict[str, str]:

@@ -8,11 +8,8 @@ import numpy as np
 import pandas as pd
 
 from aitm_kedro.comparison.gathering import DETERMINISTIC, RunKey
-from aitm_kedro.evaluation.results import ORACLE
+from aitm_kedro.evaluation.results import ORACLE, TRAINING_FACTS
 from aitm_kedro.evaluation.significance import WEIGHT, PairedTest, compare_over_rows, compare_over_seeds
-
-FACTS = ("parameters", "epochs", "best_epoch", "seconds_per_epoch", "seconds")
-"""Metrics of the training, which belong to no step."""
 
 _NOT_NUMBERS = ("run", "model", "step", "seeds", "best", "best_baseline", "note")
 
@@ -38,8 +35,8 @@ def summarise(
         run, model, step; seeds, auc, auc_std (over seeds; null for one), auc_low and auc_high (DeLong, of the first
         seed); gain over the reference; best (of all but the oracle) and best_baseline (of all but the oracle and the
         subject; none without a subject); the subject's lead over this run with its standard error and p over rows, its
-        lead over the seeds of both and p over seeds, and a note where a test is undefined; then ``FACTS``, means over
-        seeds.
+        lead over the seeds of both and p over seeds, and a note where a test is undefined; then
+        ``TRAINING_FACTS``, means over seeds.
     """
     runs = [_Run.of(comparison, placements, name, steps=steps) for name in order_runs(comparison)]
     rows = []
@@ -100,7 +97,7 @@ class _Run(NamedTuple):
         auc: step -> seed -> AUC, where defined.
         interval: step -> ends of DeLong's interval of the first seed, None where undefined.
         placed: (step, label) -> placements; none where a seed has none.
-        facts: ``FACTS``, means over seeds.
+        facts: ``TRAINING_FACTS``, means over seeds.
     """
 
     name: str
@@ -134,7 +131,7 @@ class _Run(NamedTuple):
                 for step in steps
             },
             placed=_mean_placements([placements.get((name, seed)) for seed in seeds]),
-            facts={fact: float(means[fact]) if fact in means else None for fact in FACTS},
+            facts={fact: float(means[fact]) if fact in means else None for fact in TRAINING_FACTS},
         )
 
     def mean(self, step: str) -> float | None:

@@ -4,10 +4,11 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field, RootModel, ValidationError, model_validator
 
+from aitm_kedro.artifacts.parameters import Scoring
 from aitm_kedro.config.sentences import first_complaint
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.parameters import Parameters
@@ -17,6 +18,8 @@ from aitm_kedro.learning.registry import MODELS, find
 RESERVED = (ORACLE,)
 
 Read = TypeVar("Read", bound=BaseModel)
+
+Seed = Annotated[int, Field(strict=True, lt=2**31)]
 
 Scope = Literal["full", "benchmark"]
 
@@ -28,7 +31,7 @@ class RunOptions(Parameters):
     options: dict[str, Any] = Field(
         default_factory=dict, description="laid over the model's own block; nested blocks are merged"
     )
-    seeds: tuple[int, ...] | None = Field(None, description="of this run; null: those of the parameter seeds")
+    seeds: tuple[Seed, ...] | None = Field(None, description="of this run; null: those of the parameter seeds")
 
     @model_validator(mode="before")
     @classmethod
@@ -47,8 +50,8 @@ class RunTable(RootModel[dict[str, RunOptions]]):
 class Seeds(Parameters):
     """Seeds of every run: in ``full``, and in ``benchmark``."""
 
-    full: tuple[int, ...] = (0,)
-    benchmark: tuple[int, ...] = (0, 1, 2, 3, 4)
+    full: tuple[Seed, ...] = (0,)
+    benchmark: tuple[Seed, ...] = (0, 1, 2, 3, 4)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,21 +100,29 @@ class Runs:
         seeds: of all runs.
         reference: name of the run over which gains are computed.
         explain: name of the run that figures look into, whose lead over the others is tested; None: no run.
+        scoring: which of them scores.
     """
 
     runs: tuple[Run, ...]
     seeds: Seeds
     reference: str
     explain: str | None
+    scoring: Scoring
 
     def seeds_of(self, run: Run, scope: Scope) -> tuple[int, ...]:
         """Seeds of a run in ``full`` or ``benchmark``."""
         seeds: tuple[int, ...] = run.seeds or getattr(self.seeds, scope)
         return seeds[:1] if run.is_deterministic else seeds
 
-    def keys(self, scope: Scope) -> list[tuple[Run, int]]:
-        """Every run with every seed."""
-        return [(run, seed) for run in self.runs for seed in self.seeds_of(run, scope)]
+    def keys(self, *scopes: Scope) -> list[tuple[Run, int]]:
+        """Every run with every seed that it has in one of the scopes."""
+        found = ((run, seed) for run in self.runs for scope in scopes for seed in self.seeds_of(run, scope))
+        return list({(run.name, seed): (run, seed) for run, seed in found}.values())
+
+    def scorers(self) -> list[tuple[Run, int]]:
+        """Runs and seeds among which the one that scores is chosen; all if the seed that is asked for is of none."""
+        keys = [(run, seed) for run, seed in self.keys("benchmark", "full") if self.scoring.run in (None, run.name)]
+        return [(run, seed) for run, seed in keys if self.scoring.seed in (None, seed)] or keys
 
     def find(self, name: str) -> Run:
         """The run of a name that was checked."""
@@ -135,14 +146,16 @@ def resolve_runs(parameters: Mapping[str, Any]) -> Runs:
         raise InputError("The parameter runs is empty; name at least one, such as 'aitm: {}'.")
     runs = tuple(_resolve(name, entry, parameters) for name, entry in table.root.items())
     names = [run.name for run in runs]
+    _check_apart(names)
     reference, explain = parameters.get("reference", names[0]), parameters.get("explain")
-    for key, name in (("reference", reference), ("explain", explain)):
-        if name is not None and name not in names:
+    scoring = _read(Scoring, parameters.get("scoring") or {}, key="scoring")
+    for key, name in (("reference", reference), ("explain", explain), ("scoring.run", scoring.run)):
+        if name not in names and not (name is None and key != "reference"):
             raise InputError(
                 f"The parameter {key} names the run '{name}', but the runs are {', '.join(names)}; "
-                f"set {key} to one of them{' or to null' if key == 'explain' else ''}."
+                f"set {key} to one of them{'' if key == 'reference' else ' or to null'}."
             )
-    return Runs(runs=runs, seeds=seeds, reference=str(reference), explain=explain)
+    return Runs(runs=runs, seeds=seeds, reference=str(reference), explain=explain, scoring=scoring)
 
 
 def _resolve(name: str, entry: RunOptions, parameters: Mapping[str, Any]) -> Run:
@@ -171,6 +184,16 @@ def _read(kind: type[Read], value: Any, *, key: str) -> Read:
         return kind.model_validate(value)
     except ValidationError as error:
         raise InputError(f"The parameters are wrong at {first_complaint(error, key=key)}.") from None
+
+
+def _check_apart(names: Sequence[str]) -> None:
+    """Names become folders, and some systems take capitals for small letters."""
+    for name in names:
+        twin = next((other for other in names if other != name and other.lower() == name.lower()), None)
+        if twin is not None:
+            raise InputError(
+                f"Two runs are called '{name}' and '{twin}', which some systems cannot tell apart; rename one."
+            )
 
 
 def check_name(name: str) -> None:
@@ -204,6 +227,8 @@ def laid_over(block: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str,
     merged = dict(block)
     for name, value in options.items():
         below = merged.get(name)
+        if isinstance(value, Mapping) and isinstance(below, str):
+            below = {"kind": below}  # a tower by its bare name
         inside = isinstance(value, Mapping) and isinstance(below, Mapping)
         merged[name] = laid_over(below, value) if inside else value  # type: ignore[arg-type]
     return merged

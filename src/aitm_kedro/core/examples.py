@@ -56,10 +56,12 @@ class Examples:
 
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits that differ where rows, their order, or anything that is known of them does."""
-        digest = blake2b(digest_size=6)
+        names = repr((self.fields, self.steps, self.numeric))
+        digest = blake2b(names.encode(), digest_size=6)
         lists = [part for value in self.lists.values() for part in (value.offsets, value.values, value.weights)]
         rows = pd.util.hash_array(self.impression_id)
-        for part in (rows, self.labels, self.ids, self.values, self.row_weights, *lists):
+        segments = None if self.segment is None else pd.util.hash_array(np.asarray(self.segment, object))
+        for part in (rows, self.labels, self.ids, self.values, self.row_weights, segments, *lists):
             if part is not None:
                 digest.update(np.ascontiguousarray(part).data)
         return digest.hexdigest()

@@ -1,7 +1,6 @@
 """Features: the columns that models may look at, and what is known of each when training begins."""
 
 from collections.abc import Sequence
-from hashlib import blake2b
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -97,10 +96,6 @@ class FeatureSpecs(Parameters):
     """The specs of every field of the encoded examples, in their order, as a file holds them."""
 
     features: tuple[FeatureSpec, ...]
-
-    def fingerprint(self) -> str:
-        """Twelve hexadecimal digits that differ where anything that is known of the features does."""
-        return blake2b(self.model_dump_json().encode(), digest_size=6).hexdigest()
 
 
 def sizes_of(features: Sequence[FeatureSpec]) -> tuple[int, ...]:

@@ -16,6 +16,9 @@ IMPRESSION_TIME = "impression_time"
 # Raw segment (bank) of an example, beside an encoded feature that may have the same name.
 SEGMENT = "_segment"
 
+# Name of the segment of rows whose segment is null.
+NO_SEGMENT = "(none)"
+
 # Weight of an example in loss and metrics, where the funnel names a column for it.
 ROW_WEIGHT = "_row_weight"
 

@@ -3,6 +3,7 @@
 import platform
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from hashlib import blake2b
 from importlib import metadata
 from typing import Any, Self
 
@@ -21,7 +22,7 @@ class Provenance(Result):
     """What a result was made from."""
 
     data: dict[str, str] = Field(
-        default_factory=dict, description="fingerprint of what was read: train, valid, test, features"
+        default_factory=dict, description="fingerprint of what was read: train, valid, test, features, keep_rates"
     )
     parameters: dict[str, Any] = Field(
         default_factory=dict, description="every parameter that counted, defaults included, as JSON"
@@ -62,6 +63,11 @@ class RunRecord(Result):
     parameters: dict[str, Any]
     datasets: dict[str, str] = Field(description="version of each versioned dataset that was read or written")
     nodes: dict[str, NodeCost]
+
+
+def fingerprint_of(value: BaseModel) -> str:
+    """Twelve hexadecimal digits that differ where anything in a typed value does."""
+    return blake2b(value.model_dump_json().encode(), digest_size=6).hexdigest()
 
 
 def library_versions() -> dict[str, str]:

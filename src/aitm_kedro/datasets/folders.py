@@ -3,7 +3,7 @@
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from kedro.io import AbstractVersionedDataset, DatasetError
+from kedro.io import AbstractVersionedDataset
 
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.datasets.atomic import Atomic
@@ -53,12 +53,16 @@ class ModelFolder(Atomic, AbstractVersionedDataset[Any, Any]):
         """
         if self._optional and not self.exists():
             return None
+        if not Path(self._get_load_path()).exists():
+            raise InputError(
+                f"There is no '{self._get_load_path()}': correct the version after --load-versions, or train first"
+            )
         read = import_object(self._loader, argument="loader")
         folder = Path(self._get_load_path())
         try:
             return read(folder)
         except (InputError, OSError, ValueError) as error:
-            raise DatasetError(
+            raise InputError(
                 f"The model in '{folder}' cannot be read: {str(error).rstrip('. ')}; train again, or load an earlier "
                 "version with --load-versions."
             ) from error

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from aitm_kedro.core.funnel import NO_SEGMENT
 from aitm_kedro.evaluation.auc import (
     AUC,
     average_precision_of_ranks,
@@ -18,9 +19,6 @@ from aitm_kedro.evaluation.reliability import expected_calibration_error, mean_o
 from aitm_kedro.evaluation.results import Evaluated, SegmentMetrics, StepMetrics
 
 # N = rows, T = steps, S = segments
-
-NO_SEGMENT = "(none)"
-"""Name under which rows with a null segment are reported."""
 
 
 def evaluate_predictions(

@@ -8,6 +8,10 @@ ORACLE = "oracle"
 """Reserved name of the run that ranks by the true probabilities, where a simulated source knows them."""
 
 
+TRAINING_FACTS = ("parameters", "epochs", "best_epoch", "seconds_per_epoch", "seconds")
+"""What a comparison tells of a training."""
+
+
 class StepMetrics(Result):
     """One step over all rows that have a weight above 0. What is undefined is None, and ``note`` says why."""
 

@@ -51,7 +51,7 @@ def stages_of(
         Stage("raw log", ingestion.rows_in),
         Stage("no duplicates", ingestion.rows_out + ingestion.rows_aside.immature),
         Stage("mature", ingestion.rows_out),
-        Stage("legal labels", labels.rows_out),
+        Stage("consistent labels", labels.rows_out),
     ]
     for split, sampled in (("train", sampling.train), ("valid", sampling.valid)):
         stages.append(Stage(split, sampled.before.rows, split))

@@ -6,6 +6,7 @@ https://papers.nips.cc/paper/6907; parameters as in section A.1 of the AITM pape
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
@@ -113,9 +114,9 @@ class LightGBM(Learner):
     def load(cls, folder: Path, spec: ModelSpec, history: History) -> Trained:
         """Read the model, whose checksums were checked: LightGBM may end the process at a text that is cut short."""
         texts = {step: (folder / _file_name(step)).read_text(errors="replace") for step in spec.steps}
-        for step, text in texts.items():
-            _booster(text, step, model=spec.model)
-        return LightGBMModel(spec, history, texts)
+        model = LightGBMModel(spec, history, texts)
+        _ = model.boosters  # which complains here, not at the first prediction
+        return model
 
 
 class LightGBMModel(Trained):
@@ -130,9 +131,14 @@ class LightGBMModel(Trained):
         self.texts = texts
         self._options = LightGBMOptions.model_validate(spec.options)
 
+    @cached_property
+    def boosters(self) -> "list[lgb.Booster]":
+        """Trees of every step, in funnel order, ready to predict."""
+        return [_booster(self.texts[step], step, model=self.spec.model) for step in self.spec.steps]
+
     def _predict(self, examples: Examples) -> np.ndarray:
         check_values(examples, self.spec.features, model=self.spec.model)
-        boosters = [_booster(self.texts[step], step, model=self.spec.model) for step in self.spec.steps]
+        boosters = self.boosters
         result = np.empty((len(examples), len(boosters)), np.float32)
         threads = self._options.threads or cores()
         for start in range(0, len(examples), ROWS_AT_ONCE):

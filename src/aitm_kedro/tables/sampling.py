@@ -12,11 +12,11 @@ import pandas as pd
 import pyarrow as pa
 
 from aitm_kedro.core.errors import InputError
-from aitm_kedro.core.funnel import Funnel
+from aitm_kedro.core.funnel import NO_SEGMENT, Funnel
 from aitm_kedro.tables.hashing import row_hash
 from aitm_kedro.tables.parameters import Sampling
 from aitm_kedro.tables.reports import BeforeAndAfter, Counts, CountsBySegment, KeepRates, SamplingReport, step_counts
-from aitm_kedro.tables.values import small_table
+from aitm_kedro.tables.values import as_category, small_table
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def segment_of(table: ir.Table, funnel: Funnel) -> ir.StringValue:
         return ibis.literal("all")
     if funnel.segment not in table.columns:
         raise InputError(f"funnel.segment names '{funnel.segment}', but the impressions have no such column")
-    return table[funnel.segment].cast("string").fill_null("(none)")
+    return as_category(table[funnel.segment]).fill_null(NO_SEGMENT)
 
 
 def count_by_segment(table: ir.Table, funnel: Funnel) -> pd.DataFrame:

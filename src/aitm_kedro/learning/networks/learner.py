@@ -133,7 +133,7 @@ def sum_up(histories: Sequence[History]) -> History:
         best_epoch=sum(history.best_epoch or 0.0 for history in histories) / count,
         seconds=round(sum(history.seconds for history in histories), 3),
         seconds_per_epoch=round(per_epoch, 3),
-        rows_per_second=round(first.train_rows / per_epoch, 1),
+        rows_per_second=round(first.train_rows / max(per_epoch, 1e-9), 1),
         device=first.device,
         precision=first.precision,
         parameters=sum(history.parameters for history in histories),

@@ -71,7 +71,7 @@ def tabulate_comparison(
         main_steps=funnel.main_steps,
         reference=reference,
         subject=subject,
-        confidence=evaluation.confidence,
+        confidence=notes.confidence or evaluation.confidence,
         tested_on=describe_test(comparison, steps=funnel.steps),
         notes=notes,
         published=published,

@@ -16,12 +16,12 @@ from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.examples import Examples
 from aitm_kedro.core.features import Features, FeatureSpecs
 from aitm_kedro.core.funnel import IMPRESSION_ID, Funnel
-from aitm_kedro.core.provenance import Provenance
+from aitm_kedro.core.provenance import Provenance, fingerprint_of
 from aitm_kedro.evaluation.auc import auc
 from aitm_kedro.evaluation.metrics import evaluate_predictions
 from aitm_kedro.evaluation.oracle import align_truth, differing_steps
 from aitm_kedro.evaluation.parameters import Evaluation
-from aitm_kedro.evaluation.results import ORACLE, Evaluated, Metrics
+from aitm_kedro.evaluation.results import ORACLE, TRAINING_FACTS, Evaluated, Metrics
 from aitm_kedro.evaluation.significance import place_rows
 from aitm_kedro.learning.history import RunHistory
 from aitm_kedro.learning.learner import Trained
@@ -32,14 +32,12 @@ from aitm_kedro.tables.reports import SamplingReport
 
 logger = logging.getLogger(__name__)
 
-TRAINING_FACTS = ("parameters", "epochs", "best_epoch", "seconds_per_epoch", "seconds")
-"""What a comparison tells of a training."""
-
 
 def train(
     train_examples: Examples,
     valid_examples: Examples,
     feature_specs: FeatureSpecs,
+    sampling_report: SamplingReport,
     funnel: Funnel,
     training: Training,
     *,
@@ -56,7 +54,8 @@ def train(
     fingerprints = {
         "train": train.fingerprint(),
         "valid": valid.fingerprint(),
-        "features": feature_specs.fingerprint(),
+        "features": fingerprint_of(feature_specs),
+        "keep_rates": fingerprint_of(sampling_report.keep_rates),
     }
     train = _scale_row_weights(train)
     learner = build(run.model, options=run.options, training=training)
@@ -112,10 +111,28 @@ def evaluate_and_pack(
 
     Returns:
         metrics, placements, bundle.
+
+    Raises:
+        InputError: model, history and keep rates are of different runs of the project.
     """
+    _check_belong_together(trained, history, sampling_report)
     metrics, placements = evaluate(predictions, history, test_examples, funnel, evaluation, run=run, seed=seed)
     bundle = pack_bundle(trained, history, metrics, vocabulary, sampling_report, funnel, features, ingestion)
     return metrics, placements, bundle
+
+
+def _check_belong_together(trained: Trained, history: RunHistory, sampling_report: SamplingReport) -> None:
+    name = f"{history.run}.seed{history.seed}"
+    if trained.history != history.history:
+        raise InputError(
+            f"the weights and the history of '{name}' are of different trainings; load both of one version "
+            f"(--load-versions={name}.weights:...,{name}.history:...), or train again: --from-nodes={name}.train"
+        )
+    if history.provenance.data.get("keep_rates") != fingerprint_of(sampling_report.keep_rates):
+        raise InputError(
+            f"'{name}' was trained on rows that were downsampled at other rates than sampling_report says, so its "
+            f"predictions would be corrected wrongly; train again: --from-nodes={name}.train"
+        )
 
 
 def evaluate(

@@ -36,7 +36,14 @@ def _template(run: Run, seed: int) -> Pipeline:
         [
             Node(
                 bind(train, run=run, seed=seed),
-                ["train_examples@arrays", "valid_examples@arrays", "feature_specs", "params:funnel", "params:training"],
+                [
+                    "train_examples@arrays",
+                    "valid_examples@arrays",
+                    "feature_specs",
+                    "sampling_report",
+                    "params:funnel",
+                    "params:training",
+                ],
                 ["weights", "history"],
                 name="train",
             ),
