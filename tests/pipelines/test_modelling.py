@@ -302,7 +302,7 @@ def test_nodes_are_named_and_tagged() -> None:
 def test_weights_of_another_training_than_the_history_are_not_packed(results: dict) -> None:
     """Such as older weights, by --load-versions."""
     model, other = (results[f"aitm.seed{seed}.weights"] for seed in (0, 1))
-    with pytest.raises(InputError, match="weights and the history of 'aitm.seed0' are of different trainings"):
+    with pytest.raises(InputError, match=r"weights and the history of 'aitm.seed0' are of different trainings"):
         _evaluate_and_pack(results, other, _sampling_report())
     report = _sampling_report()
     changed = report.model_copy(update={"keep_rates": KeepRates(overall=0.9, per_segment=None)})
