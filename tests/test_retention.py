@@ -123,6 +123,15 @@ def test_protection_reaches_from_one_run_to_the_next(project):
     assert project.days("run_record.json") == [1, 2, 3, 4, 7, 8, 9]
 
 
+def test_results_of_runs_that_are_no_longer_configured_keep_what_they_were_made_from(project):
+    gone = node(identity, "examples@arrays", "gone_seed0_weights", name="gone")
+    project.run(1, PREPARE, gone)
+    for day in (2, 3):
+        project.run(day, PREPARE, keep=1)  # no pipeline names the weights any more
+    assert project.days("gone/seed0/weights.json") == [1]
+    assert project.days("examples.parquet") == [1, 3]
+
+
 def test_once_the_result_is_gone_so_is_what_it_was_made_from(project):
     project.run(1)
     for day in (2, 3):

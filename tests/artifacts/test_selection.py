@@ -1,10 +1,13 @@
 """Which bundle scores."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from aitm_kedro.artifacts.parameters import Scoring
 from aitm_kedro.artifacts.selection import choose_bundle
 from aitm_kedro.core.errors import InputError
+from aitm_kedro.core.provenance import Provenance
 
 
 @pytest.fixture
@@ -42,6 +45,19 @@ def test_undefined_stands_last(bundles):
 def test_of_equals_the_first(world):
     bundles = {("b", 0): world.bundle(run="b"), ("a", 0): world.bundle(run="a")}
     assert choose_bundle(bundles, Scoring()).manifest.run == "b"
+
+
+def test_bundles_that_other_validation_rows_judged_are_passed_over(world, caplog):
+    """Their scores say nothing beside the newest: an easier validation would win."""
+    old, new = (
+        Provenance(data={"train": "t", "valid": rows}, parameters={}, made=datetime(2024, 1, day, tzinfo=UTC))
+        for rows, day in (("v1", 1), ("v2", 2))
+    )
+    easy = world.bundle(run="easy", valid_auc={"click": 0.9, "buy": 0.9}, trained=old)
+    hard = world.bundle(run="hard", valid_auc={"click": 0.6, "buy": 0.6}, trained=new)
+    assert choose_bundle({("easy", 0): easy, ("hard", 0): hard}, Scoring()).manifest.run == "hard"
+    assert "Passed over, since other validation rows or main steps judged them than the newest: 'easy'" in caplog.text
+    assert choose_bundle({("easy", 0): easy, ("hard", 0): hard}, Scoring(run="easy")).manifest.run == "easy"
 
 
 @pytest.mark.parametrize(

@@ -522,3 +522,25 @@ def test_pipeline_reads_every_run_without_a_warning_and_draws():
     assert "- No results of lightgbm with seed 1: not in the comparison." in table
     assert "aitm against | buy |" in table
     assert {"comparison_figure", "segment_figure"} <= set(results)
+
+
+def test_a_run_in_which_nothing_is_drawn_is_compared_once_whatever_seeds_it_had():
+    first = result("logistic", 0.7, seed=0, deterministic=True)
+    again = result("logistic", 0.7, seed=7, deterministic=True, day=1)
+    found = gather([(("aitm", 0), result("aitm", 0.8)), (("logistic", 0), first), (("logistic", 7), again)])
+    seeds = found.comparison.loc[found.comparison["run"] == "logistic", "seed"]
+    assert set(seeds) == {7}
+
+
+def test_results_that_were_judged_otherwise_than_the_newest_are_left_out():
+    def with_level(metrics, level):
+        provenance = metrics.provenance.model_copy(update={"parameters": {"evaluation": {"confidence": level}}})
+        return metrics.model_copy(update={"provenance": provenance})
+
+    old, new = with_level(result("ple", 0.7), 0.95), with_level(result("aitm", 0.8, day=1), 0.9)
+    found = gather([(("ple", 0), old), (("aitm", 0), new)])
+    assert set(found.comparison["run"]) == {"aitm"}
+    assert found.notes.confidence == 0.9
+    assert any(
+        "ple (seed 0) were judged with other parameters under 'evaluation'" in note for note in found.notes.notes
+    )

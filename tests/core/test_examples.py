@@ -250,7 +250,9 @@ def test_some_rows_in_any_order(as_examples: Callable, segments: bool) -> None:
     assert_holds(as_examples(table).take(rows), table.take(rows))
 
 
-def test_the_fingerprint_is_of_rows_order_ids_labels_values_weights_and_lists(as_examples: Callable) -> None:
+def test_the_fingerprint_is_of_rows_order_names_ids_labels_values_segments_weights_and_lists(
+    as_examples: Callable,
+) -> None:
     examples = as_examples(make_table())
     tags = examples.lists["tags"]
 
@@ -272,6 +274,8 @@ def test_the_fingerprint_is_of_rows_order_ids_labels_values_weights_and_lists(as
         replace(examples, row_weights=examples.row_weights * 2),
         replace(examples, row_weights=None),
         examples.without_values(),
+        replace(examples, fields=(f"other {examples.fields[0]}", *examples.fields[1:])),
+        replace(examples, segment=np.full(len(examples), "elsewhere", object)),
         with_tags(values=tags.values + 1),
         with_tags(weights=tags.weights + 1),
         with_tags(weights=None),
