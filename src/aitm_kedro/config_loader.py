@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from pydantic import ValidationError
 
 from aitm_kedro.config.runs import Runs, resolve_runs
-from aitm_kedro.config.schema import TOP_LEVEL, whole
+from aitm_kedro.config.schema import TOP_LEVEL, with_defaults
 from aitm_kedro.config.sentences import first_complaint
 from aitm_kedro.core.errors import InputError
 
@@ -63,7 +63,7 @@ class EnvironmentConfigLoader(OmegaConfigLoader):
         key, *inside = name.split(".")
         known = key in TOP_LEVEL
         try:
-            value = whole(key, self._parameters.get(key)) if known else None
+            value = with_defaults(key, self._parameters.get(key)) if known else None
         except ValidationError as error:
             raise InputError(f"the parameters are wrong at {first_complaint(error, key=key)}") from None
         for part in inside:

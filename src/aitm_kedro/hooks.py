@@ -19,7 +19,7 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from pydantic import BaseModel, ValidationError
 
-from aitm_kedro.config.schema import PREPARATION, check_parameters, whole
+from aitm_kedro.config.schema import PREPARATION, check_parameters, with_defaults
 from aitm_kedro.core.provenance import NodeCost, RunRecord, library_versions
 from aitm_kedro.datasets.versions import version
 from aitm_kedro.retention import prune_versions
@@ -104,14 +104,14 @@ def prepared_otherwise(parameters: dict[str, Any], catalog: CatalogProtocol[Any,
         used = RunRecord.model_validate_json(path.read_text()).parameters
     except ValidationError:  # written by another version of the project, which nobody can compare with
         return list(PREPARATION)
-    return [key for key in PREPARATION if _whole(key, used) != _whole(key, parameters)]
+    return [key for key in PREPARATION if _with_defaults(key, used) != _with_defaults(key, parameters)]
 
 
-def _whole(key: str, parameters: dict[str, Any]) -> Any:
+def _with_defaults(key: str, parameters: dict[str, Any]) -> Any:
     """A parameter with the defaults of what is not written, so that new options make no difference by themselves."""
     value = as_plain(parameters.get(key))
     try:
-        return whole(key, value)
+        return with_defaults(key, value)
     except ValidationError:
         return value
 

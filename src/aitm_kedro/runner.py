@@ -11,7 +11,7 @@ from kedro.pipeline.node import Node
 from kedro.runner import SequentialRunner
 
 from aitm_kedro.config.runs import Run
-from aitm_kedro.config.schema import TOP_LEVEL, whole
+from aitm_kedro.config.schema import TOP_LEVEL, with_defaults
 from aitm_kedro.core.parameters import MACHINE
 from aitm_kedro.core.provenance import Provenance
 from aitm_kedro.datasets import TypedJSON
@@ -110,8 +110,8 @@ def current(key: str, node: Node, catalog: Catalog) -> Any:
             "options_changed": run.changed_options(),
         }[key]
     if key == "task_weights":
-        return whole("training", catalog.load("params:training"))["task_weights"]
-    return whole(key, catalog.load(f"params:{key}")) if key in TOP_LEVEL else "no such parameter"
+        return with_defaults("training", catalog.load("params:training"))["task_weights"]
+    return with_defaults(key, catalog.load(f"params:{key}")) if key in TOP_LEVEL else "no such parameter"
 
 
 def as_compared(value: Any) -> Any:

@@ -5,7 +5,7 @@ from kedro.framework.project import configure_project, pipelines, settings
 from kedro.io import DataCatalog
 from tests.conftest import ROOT
 
-from aitm_kedro.config.schema import MODEL_OPTIONS, TOP_LEVEL, check_parameters, whole
+from aitm_kedro.config.schema import MODEL_OPTIONS, TOP_LEVEL, check_parameters, with_defaults
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.features import Features
 from aitm_kedro.datasets import AliCCP, AliCCPReport, SimulatedFunnel
@@ -27,7 +27,7 @@ def test_parameters_of_every_environment_are_valid(environment):
     parameters = loader(environment)["parameters"]
     assert set(parameters) == set(TOP_LEVEL)
     for key, value in parameters.items():
-        whole(key, value)
+        with_defaults(key, value)
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)

@@ -51,7 +51,7 @@ TOP_LEVEL: dict[str, Any] = {
 """Every key, with the type of its value."""
 
 
-def whole(key: str, value: Any) -> Any:
+def with_defaults(key: str, value: Any) -> Any:
     """A parameter as JSON holds it, with the defaults of what is not written.
 
     Args:
@@ -134,7 +134,7 @@ def check_blocks(parameters: Mapping[str, Any]) -> None:
         if key not in parameters:
             continue
         try:
-            whole(key, parameters[key])
+            with_defaults(key, parameters[key])
         except ValidationError as error:
             raise InputError(f"The parameters are wrong at {first_complaint(error, key=key)}.") from None
 
