@@ -184,6 +184,7 @@ OWN = {
         "funnel": {"steps": ["liked3", "liked4", "liked5"], "main_steps": ["liked4", "liked5"]},
         "features": {"categorical": ["user", "item"], "numeric": ["age"]},
         "sampling": {"positive_share": None},
+        "runs": {"lightgbm": {}, "aitm": {}, "logistic": {}},  # not all, which takes a while
         "training": {"batch_size": 500, "max_epochs": 1},
         "lightgbm": {"max_rounds": 5},
         "logistic": {"inverse_l2": [0.1]},
@@ -369,7 +370,8 @@ def test_a_funnel_of_one_step_one_segment_column_and_lists_runs_to_the_end(proje
     table["counts"] = [rng.random(len(row)).tolist() for row in table["tags"]]
     features = FEATURES | {"lists": [{"name": "tags", "weights": "counts"}]}
     sampling = {"positive_share": 0.5, "per_segment": True}
-    own_project(project, table, funnel=funnel, sampling=sampling, features=features)
+    runs = {name: {} for name in ("lightgbm", *RUNS)}
+    own_project(project, table, funnel=funnel, sampling=sampling, features=features, runs=runs)
     result = run_here(project, monkeypatch, "--pipelines=full")
     assert result.exit_code == 0, result.output
     examples = newest(project, "05_model_input/mine/train_examples.parquet")
