@@ -1,7 +1,6 @@
 """The runner of long comparisons: what is finished and still up to date is not done again."""
 
 import logging
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -12,7 +11,7 @@ from kedro.runner import SequentialRunner
 
 from aitm_kedro.config.runs import Run
 from aitm_kedro.config.schema import TOP_LEVEL, with_defaults
-from aitm_kedro.core.parameters import MACHINE
+from aitm_kedro.core.parameters import without_machine
 from aitm_kedro.core.provenance import Provenance
 from aitm_kedro.datasets import TypedJSON
 from aitm_kedro.datasets.versions import exists, version
@@ -91,7 +90,9 @@ def is_up_to_date(node: Node, catalog: Catalog) -> bool:
     except DatasetError:  # written by another version of the project
         return False
     made_with = {key: value for provenance in used for key, value in provenance.parameters.items()}
-    return all(as_compared(value) == as_compared(current(key, node, catalog)) for key, value in made_with.items())
+    return all(
+        without_machine(value) == without_machine(current(key, node, catalog)) for key, value in made_with.items()
+    )
 
 
 def provenance_of(name: str, catalog: Catalog) -> Provenance:
@@ -112,8 +113,3 @@ def current(key: str, node: Node, catalog: Catalog) -> Any:
     if key == "task_weights":
         return with_defaults("training", catalog.load("params:training"))["task_weights"]
     return with_defaults(key, catalog.load(f"params:{key}")) if key in TOP_LEVEL else "no such parameter"
-
-
-def as_compared(value: Any) -> Any:
-    """A parameter without what only says where to compute."""
-    return {name: part for name, part in value.items() if name not in MACHINE} if isinstance(value, Mapping) else value

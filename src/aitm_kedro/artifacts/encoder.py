@@ -4,7 +4,6 @@ import threading
 from functools import lru_cache
 
 import ibis
-import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 
@@ -14,7 +13,6 @@ from aitm_kedro.core.features import Features
 from aitm_kedro.core.funnel import IMPRESSION_ID, SEGMENT, Funnel
 from aitm_kedro.tables.encoding import encode_rows
 from aitm_kedro.tables.sampling import segment_of
-from aitm_kedro.tables.values import as_category
 
 ROWS = "rows"
 """Name under which the engine sees a batch."""
@@ -67,12 +65,6 @@ class Encoder:
         self._engine.con.register(ROWS, rows.empty_table())
         table, carry = self._engine.table(ROWS), [PLACE]
         if self._funnel is not None:
-            table, carry = _with_segment(table, self._funnel), [PLACE, OWN_SEGMENT]
+            table, carry = table.mutate(**{OWN_SEGMENT: segment_of(table, self._funnel)}), [PLACE, OWN_SEGMENT]
         encoded = encode_rows(table, self._vocabulary, features=self._features, carry=carry)
         return self._engine.compile(encoded), encoded.schema().to_pyarrow()
-
-
-def _with_segment(table: ir.Table, funnel: Funnel) -> ir.Table:
-    """The segment beside the rows, read as a category: nulls may have made floats of its whole numbers."""
-    read = table.mutate(**{OWN_SEGMENT: as_category(table[funnel.segment])})
-    return read.mutate(**{OWN_SEGMENT: segment_of(read, funnel.model_copy(update={"segment": OWN_SEGMENT}))})

@@ -1,13 +1,13 @@
 """Which results can be compared, and their numbers in one table."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
 from pydantic import Field
 
 from aitm_kedro.core.errors import InputError
-from aitm_kedro.core.parameters import MACHINE
+from aitm_kedro.core.parameters import without_machine
 from aitm_kedro.core.provenance import Result
 from aitm_kedro.evaluation.results import Metrics
 
@@ -185,14 +185,7 @@ def _train_rows(metrics: Metrics) -> dict[str, str]:
 def _parameters(metrics: Metrics) -> dict[str, Any]:
     """Parameters that decide what comes out of the training."""
     parameters = {} if metrics.trained is None else metrics.trained.parameters
-    return {name: _without_machine(value) for name, value in parameters.items()}
-
-
-def _without_machine(value: Any) -> Any:
-    """A group of parameters without those that only say where to compute."""
-    if not isinstance(value, Mapping):
-        return value
-    return {name: of_name for name, of_name in value.items() if name not in MACHINE}
+    return {name: without_machine(value) for name, value in parameters.items()}
 
 
 def _settings(metrics: Metrics) -> RunSettings | None:

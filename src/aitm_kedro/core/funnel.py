@@ -84,6 +84,11 @@ class Funnel(BaseModel):
             raise ValueError(f"funnel.steps names {reserved}, which mean something else here; use another name")
 
     @property
+    def ordered_main_steps(self) -> list[str]:
+        """The main steps in funnel order."""
+        return [step for step in self.steps if step in self.main_steps]
+
+    @property
     def total_window(self) -> float:
         """Days after an impression until every step's window has closed."""
         return sum(self.windows.values())

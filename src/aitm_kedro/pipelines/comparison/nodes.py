@@ -83,19 +83,16 @@ def draw_comparison(
     summary: pd.DataFrame, comparison: pd.DataFrame, funnel: Funnel, *, reference: str, subject: str | None
 ) -> Figure:
     """Draw the AUC of every run on the main steps."""
-    return figures.draw_comparison(summary, comparison, steps=_main_steps(funnel), reference=reference, subject=subject)
+    return figures.draw_comparison(
+        summary, comparison, steps=funnel.ordered_main_steps, reference=reference, subject=subject
+    )
 
 
 def draw_segments(segment_comparison: pd.DataFrame, funnel: Funnel, evaluation: Evaluation) -> Figure:
     """Draw the AUC of every run within each segment as a heat map."""
     return figures.draw_segments(
         segment_comparison,
-        steps=_main_steps(funnel),
+        steps=funnel.ordered_main_steps,
         segment=funnel.segment,
         min_positives=evaluation.min_segment_positives,
     )
-
-
-def _main_steps(funnel: Funnel) -> list[str]:
-    """The main steps in funnel order."""
-    return [step for step in funnel.steps if step in funnel.main_steps]

@@ -95,7 +95,7 @@ def measure_reliability(
     """Compare predicted with observed shares of each main step, before and after the correction."""
     judged = _read_judged(test_examples, predictions, funnel)
     parts = []
-    for step in (step for step in funnel.steps if step in funnel.main_steps):
+    for step in funnel.ordered_main_steps:
         happened = judged.labels[:, judged.steps.index(step)]
         kinds = {"raw": _scores(predictions, step), "corrected": predictions[step].to_numpy()}
         parts.append(
@@ -108,8 +108,7 @@ def measure_reliability(
 
 def draw_calibration(calibration_table: pd.DataFrame, funnel: Funnel, *, run: str) -> Figure:
     """Draw reliability curves of the main steps."""
-    steps = [step for step in funnel.steps if step in funnel.main_steps]
-    return figures.draw_calibration(calibration_table, run=run, steps=steps)
+    return figures.draw_calibration(calibration_table, run=run, steps=funnel.ordered_main_steps)
 
 
 def _read_judged(test_examples: Examples, predictions: pd.DataFrame, funnel: Funnel) -> Examples:
