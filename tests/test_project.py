@@ -109,9 +109,9 @@ def test_a_benchmark_goes_on_after_a_kill_and_repeats_nothing_that_is_finished(f
     shutil.copytree(finished / "data", project / "data")
     command = [sys.executable, "-m", "kedro", "run", "--pipeline=benchmark", "--env=test"]
     process = subprocess.Popen(command, cwd=project, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    last = project / "data/08_reporting/test/placements/esmm_seed1.parquet"
+    last = project / "data/06_models/test/esmm/seed1/bundle"  # what `evaluate` saves after metrics and placements
     deadline = time.monotonic() + 120
-    while not list(last.glob("*/*.parquet")) and time.monotonic() < deadline:
+    while not list(last.glob("*/bundle")) and time.monotonic() < deadline:
         time.sleep(0.1)
     process.send_signal(signal.SIGKILL)
     process.wait()
