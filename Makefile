@@ -72,7 +72,8 @@ ledger: $(READY) ## recompute the simulator's ledger (docs/simulator.md)
 
 lock: $(READY) ## pin again what pyproject.toml allows
 	$(BIN)/pip-compile --quiet --upgrade --upgrade-package torch==$(TORCH) --strip-extras --no-header \
-		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra dev --extra viz --output-file requirements.lock pyproject.toml
+		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra dev --extra viz --extra sql --extra delta \
+		--output-file requirements.lock pyproject.toml
 	# A build for one kind of machine (torch 2.x+cpu) is no pin for all of them.
 	sed -i -E 's/^([a-z0-9-]+==[^+ ]+)\+[^ ]+/\1/' requirements.lock
 
