@@ -226,6 +226,13 @@ def test_a_table_has_an_ibis_and_an_arrow_face(tmp_path):
         arrow.save(frame())
 
 
+def test_previews_of_what_was_never_saved_have_no_rows(tmp_path):
+    for face in (Table, Frame, ArrowTable):
+        for version in (None, Version(None, None)):
+            dataset = face(filepath=str(tmp_path / "t.parquet"), version=version)
+            assert dataset.preview(nrows=1) == {"index": [], "columns": [], "data": []}
+
+
 def test_previews_read_the_first_rows_as_text(tmp_path):
     path = str(tmp_path / "t.parquet")
     rows = pd.DataFrame({"bank": ["north", None], "seen": pd.to_datetime(["2024-01-01", "2024-01-02"])})

@@ -12,7 +12,7 @@ import pytest
 from kedro.io import DatasetError, Version
 
 from aitm_kedro.core.example_store import LAYOUT
-from aitm_kedro.datasets import ExampleArrays
+from aitm_kedro.datasets import ExampleArrays, ExampleFingerprints
 
 VERSION = "2024-01-01T00.00.00.000Z"
 
@@ -143,6 +143,17 @@ def test_damaged_arrays_are_said_in_a_sentence_and_laid_out_again_once_they_are_
             dataset.load()
     shutil.rmtree(arrays_of(file))
     assert dataset.load().fingerprint() == expected
+
+
+def test_fingerprints_are_read_without_the_arrays(dataset: ExampleArrays, file: Path) -> None:
+    fingerprints = ExampleFingerprints(filepath=str(file.parents[1]), version=Version(None, None))
+    found = fingerprints.load()  # lays the arrays out, as nobody has yet
+    assert found == dataset.load().stored
+    assert found == (dataset.load().take(np.arange(1000)).fingerprint(), dataset.load().fingerprint_of_rows(), None)
+    (arrays_of(file) / "ids.npy").unlink()
+    assert fingerprints.load() == found
+    shutil.rmtree(file.parents[1])
+    assert ExampleFingerprints(filepath=str(file.parents[1]), version=Version(None, None)).load() is None
 
 
 def test_it_only_loads(dataset: ExampleArrays) -> None:

@@ -186,3 +186,15 @@ ModelFolder(filepath="b", loader="aitm_kedro.learning.registry.load_trained")
 sys.exit([name for name in sys.modules if name == "torch" or name.startswith("aitm_kedro.learning")] or 0)
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_previews_of_folders_are_what_they_say_of_themselves(tmp_path):
+    dataset = ModelFolder(filepath=str(tmp_path / "model"), loader="fakes.load")
+    assert dataset.preview() == "{}"
+    (tmp_path / "model").mkdir()
+    assert dataset.preview() == "{}"
+    (tmp_path / "model/model.json").write_text('{"model": "aitm"}')
+    (tmp_path / "model/checksums.json").write_text("{}")
+    assert dataset.preview() == '{"model": "aitm"}'
+    (tmp_path / "model/manifest.json").write_text('{"run": "aitm"}')
+    assert dataset.preview() == '{"run": "aitm"}'

@@ -4,10 +4,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from kedro.io import AbstractVersionedDataset
+from kedro_datasets._typing import JSONPreview
 
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.datasets.atomic import Atomic
 from aitm_kedro.datasets.imports import import_object
+
+DESCRIPTIONS = ("manifest.json", "model.json")
+"""Files that say what a folder holds: of a bundle, and of a model."""
 
 
 class ModelFolder(Atomic, AbstractVersionedDataset[Any, Any]):
@@ -66,6 +70,12 @@ class ModelFolder(Atomic, AbstractVersionedDataset[Any, Any]):
                 f"The model in '{folder}' cannot be read: {str(error).rstrip('. ')}; train again, or load an earlier "
                 "version with --load-versions."
             ) from error
+
+    def preview(self) -> JSONPreview:
+        """What the folder says of itself, for Kedro-Viz; nothing where nothing was saved yet."""
+        folder = Path(self._get_load_path()) if self.exists() else None
+        texts = [path.read_text() for name in DESCRIPTIONS if folder and (path := folder / name).is_file()]
+        return JSONPreview(next(iter(texts), "{}"))
 
     def _write(self, data: Any) -> None:
         """Have the model create its folder."""

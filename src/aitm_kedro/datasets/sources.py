@@ -1,4 +1,4 @@
-"""Sources that are made on their first load and kept as Parquet: what they have in common."""
+"""Sources of the catalog that are no plain files: what they have in common."""
 
 from abc import abstractmethod
 from copy import deepcopy
@@ -10,22 +10,46 @@ from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets._typing import TablePreview
 from kedro_datasets._utils import ConnectionMixin
 
-from aitm_kedro.datasets.tables import preview_parquet, remember
+from aitm_kedro.datasets.tables import NO_ROWS, preview_parquet, remember
 
 if TYPE_CHECKING:
     from ibis import BaseBackend
 
 
-class MadeOnce(ConnectionMixin, AbstractDataset[NoReturn, ir.Table]):
-    """A lazy, read-only Ibis table over a Parquet file that the first load makes.
+class Source(ConnectionMixin, AbstractDataset[NoReturn, ir.Table]):
+    """A lazy, read-only Ibis table in an engine that it shares with the other tables of the catalog.
 
-    A subclass says which file, and makes it. It has no constructor here, since Kedro takes note of the arguments of
-    each constructor, and only those of the subclass are of interest.
+    It has no constructor here, since Kedro takes note of the arguments of each constructor, and only those of the
+    subclass are of interest.
     """
 
     _CONNECTION_GROUP: ClassVar[str] = "ibis"  # one backend for equal connections, shared with ibis.FileDataset
 
     metadata: dict[str, Any] | None
+
+    def _use(self, connection: dict[str, Any] | None) -> None:
+        """Read by this Ibis backend; default: DuckDB in memory."""
+        self._connection_config = deepcopy(connection or {"backend": "duckdb", "database": ":memory:"})
+
+    @property
+    def connection(self) -> "BaseBackend":
+        """The Ibis backend that reads the source."""
+        return self._connection
+
+    def _connect(self) -> "BaseBackend":
+        import ibis
+
+        config = deepcopy(self._connection_config)
+        backend = getattr(ibis, config.pop("backend"))
+        return backend.connect(**config)
+
+    def save(self, data: NoReturn) -> None:
+        """Raise DatasetError: the source is read-only."""
+        raise DatasetError(f"{type(self).__name__} is read-only; save to another dataset")
+
+
+class MadeOnce(Source):
+    """A source that is a Parquet file, which a load makes; a subclass says which file, and makes it."""
 
     @property
     @abstractmethod
@@ -35,22 +59,6 @@ class MadeOnce(ConnectionMixin, AbstractDataset[NoReturn, ir.Table]):
     @abstractmethod
     def _make(self) -> None:
         """Make the file unless it is there."""
-
-    def _use(self, connection: dict[str, Any] | None) -> None:
-        """Read by this Ibis backend; default: DuckDB in memory."""
-        self._connection_config = deepcopy(connection or {"backend": "duckdb", "database": ":memory:"})
-
-    @property
-    def connection(self) -> "BaseBackend":
-        """The Ibis backend that reads the file."""
-        return self._connection
-
-    def _connect(self) -> "BaseBackend":
-        import ibis
-
-        config = deepcopy(self._connection_config)
-        backend = getattr(ibis, config.pop("backend"))
-        return backend.connect(**config)
 
     def load(self) -> ir.Table:
         """The table; made first if its file is not there.
@@ -67,14 +75,10 @@ class MadeOnce(ConnectionMixin, AbstractDataset[NoReturn, ir.Table]):
         except Exception as error:  # each engine has its own exceptions; all of them mean that it cannot be read
             raise DatasetError(f"'{self.path}' is damaged; delete it, and the next run makes it again") from error
 
-    def save(self, data: NoReturn) -> None:
-        """Raise DatasetError: the source is read-only."""
-        raise DatasetError(f"{type(self).__name__} is read-only; save to another dataset")
-
     def preview(self, nrows: int = 5) -> TablePreview:
         """The first rows for Kedro-Viz; no rows if the file has not been made yet."""
         if not self._exists():
-            return TablePreview({"index": [], "columns": [], "data": []})
+            return NO_ROWS
         return preview_parquet(str(self.path), nrows)
 
     def _exists(self) -> bool:

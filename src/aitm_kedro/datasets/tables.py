@@ -3,6 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterable, Iterator
+from glob import glob, has_magic
 from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn
 
@@ -16,46 +17,66 @@ from kedro_datasets._typing import TablePreview
 from kedro_datasets.ibis import FileDataset
 from kedro_datasets.pandas import ParquetDataset
 
+from aitm_kedro.core.errors import InputError
 from aitm_kedro.datasets.atomic import Atomic
+from aitm_kedro.datasets.csv_files import open_csv
+from aitm_kedro.datasets.parquet_files import open_parquet
+from aitm_kedro.datasets.parts import find_parts
+from aitm_kedro.datasets.watched import check_unchanged, watch
 
 ROWS_A_GROUP = 262_144
 """Of the Parquet files that are written from a stream."""
 
 
 class Table(Atomic, FileDataset):
-    """An Ibis table in one file, Parquet by default, CSV with ``file_format: csv``.
+    """An Ibis table in one file or many, Parquet by default, CSV with ``file_format: csv``.
 
-    Loading is lazy: rows are read when a node's result is computed. Errors of the engine about a missing or broken
-    file become sentences. A table that a node hands on as it was loaded is not computed again: it becomes a second name
-    of the same file, if both are versions (which are never changed).
+    What is loaded may be one file, a folder of parts, or a pattern (``data/01_raw/*.csv.gz``); what is saved is one.
+
+    Loading is lazy: rows are read when a node's result is computed. (Every row of a CSV is parsed once before, to find
+    the types, and lines that cannot be read.) Errors of the engine about a missing or broken file become sentences. A
+    table that a node hands on as it was loaded is not computed again: it becomes a second name of the same file, if
+    both are versions (which are never changed).
     """
 
     def load(self) -> ir.Table:
-        """Open the file as a lazy table.
+        """Open the file, or the parts, as a lazy table.
 
         Raises:
-            DatasetError: if the file is missing, or is not of its format.
+            InputError: the file is missing, a part cannot be read, or an option does not exist.
+            DatasetError: the file is not of its format.
         """
         path = str(self._get_load_path())
-        if self._is_local() and not _exists(path):
-            raise DatasetError(f"There is no file '{path}'. Put it there, or correct 'filepath' in the catalog.")
         try:
-            table = super().load.__wrapped__(self)
+            table = self._open(path)
             if self._version and not self._load_args:  # never changed; a file of one's own may be written over
                 remember(table, path)
             else:
                 _FILES.pop(table.op(), None)
             return table
+        except InputError:
+            raise
         except Exception as error:  # each engine has its own exceptions; all of them mean that it cannot be read
             raise DatasetError(
                 f"'{path}' cannot be read as {self._file_format}: it is cut short, damaged, or of another format. "
                 f"({_first_line(error)})"
             ) from error
 
+    def _open(self, path: str) -> ir.Table:
+        reader = READERS.get(self._file_format)
+        if reader is None or not self._is_local() or self.connection.name != "duckdb":
+            return super().load.__wrapped__(self)
+        parts = find_parts(path, self._file_format)
+        table = reader(self.connection, parts, self._load_args, name=self._table_name)
+        if not self._version:  # versions never change
+            watch(table, parts)
+        return table
+
     def save(self, data: ir.Table) -> None:
         """Compute the table and write it, whole or not at all.
 
         Raises:
+            InputError: a file that it is computed from has changed since it was loaded.
             DatasetError: if the table lives in another engine, or cannot be written.
         """
         if any(backend is not self.connection for backend in data._find_backends()[0]):
@@ -63,7 +84,11 @@ class Table(Atomic, FileDataset):
                 f"'{self._filepath}' is computed from a table of another engine. In the catalog, give raw_impressions "
                 "the connection of all tables: 'connection: ${globals:connection}'."
             )
-        super().save(data)
+        try:
+            super().save(data)
+        except Exception:
+            check_unchanged(data)  # which is then why
+            raise
 
     def _write(self, data: ir.Table) -> None:
         source = _FILES.get(data.op()) if self._version and self._is_local() else None
@@ -74,12 +99,28 @@ class Table(Atomic, FileDataset):
                 os.link(source, target)
                 return
         super()._write(data)
+        check_unchanged(data)
 
     def preview(self, nrows: int = 10) -> TablePreview:
-        """Return the first rows for Kedro-Viz, without reading the rest."""
-        if self._file_format == "parquet" and self._is_local():
-            return preview_parquet(str(self._get_load_path()), nrows)
-        return _as_preview(self.load().limit(nrows).to_pyarrow())
+        """Return the first rows for Kedro-Viz, without reading the rest; no rows where nothing was saved yet."""
+        if not self.exists():
+            return NO_ROWS
+        path = str(self._get_load_path())
+        if self._file_format == "parquet" and self._is_local() and Path(path).is_file():
+            return preview_parquet(path, nrows)
+        if self._file_format == "csv" and self._is_local():  # opening it would read all of it
+            first = find_parts(path, "csv")[0]
+            return as_preview(self.connection.read_csv(first, **self._load_args).limit(nrows).to_pyarrow())
+        return as_preview(self.load().limit(nrows).to_pyarrow())
+
+    def _exists(self) -> bool:
+        if not has_magic(str(self._filepath)) or not self._is_local():
+            return bool(super()._exists())
+        return any(Path(found).is_file() for found in glob(str(self._filepath), recursive=True))
+
+
+READERS = {"parquet": open_parquet, "csv": open_csv}
+"""How DuckDB opens local files of a format."""
 
 
 _FILES: dict[Any, str] = {}
@@ -95,8 +136,8 @@ class Frame(Atomic, ParquetDataset):
     """A pandas table as Parquet."""
 
     def preview(self, nrows: int = 10) -> TablePreview:
-        """Return the first rows for Kedro-Viz, without reading the rest."""
-        return preview_parquet(str(self._get_load_path()), nrows)
+        """Return the first rows for Kedro-Viz, without reading the rest; no rows where nothing was saved yet."""
+        return preview_parquet(str(self._get_load_path()), nrows) if self.exists() else NO_ROWS
 
 
 class OptionalFrame(Frame):
@@ -137,8 +178,8 @@ class ArrowTable(AbstractVersionedDataset[NoReturn, Any]):
         raise DatasetError(f"{type(self).__name__} only loads; save through the '@table' face of the dataset")
 
     def preview(self, nrows: int = 10) -> TablePreview:
-        """Return the first rows for Kedro-Viz, without reading the rest."""
-        return preview_parquet(str(self._get_load_path()), nrows)
+        """Return the first rows for Kedro-Viz, without reading the rest; no rows where nothing was saved yet."""
+        return preview_parquet(str(self._get_load_path()), nrows) if self.exists() else NO_ROWS
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath), "version": self._version}
@@ -183,9 +224,8 @@ def row_groups(batches: Iterable[pa.RecordBatch], *, rows: int) -> Iterator[pa.T
         yield pa.Table.from_batches(waiting)
 
 
-def _exists(path: str) -> bool:
-    folder, _, pattern = path.rpartition("/")
-    return any(Path(folder or ".").glob(pattern)) if any(c in pattern for c in "*?[") else Path(path).exists()
+NO_ROWS = TablePreview({"index": [], "columns": [], "data": []})
+"""Preview of a table that is not there."""
 
 
 def preview_parquet(path: str, nrows: int) -> TablePreview:
@@ -193,10 +233,10 @@ def preview_parquet(path: str, nrows: int) -> TablePreview:
     with pq.ParquetFile(path) as file:
         batch = next(file.iter_batches(batch_size=nrows), None)
         table = file.schema_arrow.empty_table() if batch is None else pa.Table.from_batches([batch])
-    return _as_preview(table)
+    return as_preview(table)
 
 
-def _as_preview(table: pa.Table) -> TablePreview:
+def as_preview(table: pa.Table) -> TablePreview:
     """Kedro-Viz shows text, so that times and missing values arrive as people read them."""
     rows = [["" if value is None else str(value) for value in row.values()] for row in table.to_pylist()]
     return TablePreview({"index": list(range(len(rows))), "columns": table.column_names, "data": rows})
