@@ -92,6 +92,7 @@ class World:
             "funnel": self.funnel,
             "features": FEATURES,
             "keep_rates": rates,
+            "weights": self.trained.fingerprint(),
             "valid_auc": {"click": 0.7, "buy": 0.6},
             "test": None,
             "trained": provenance,

@@ -1,5 +1,6 @@
 """The predictor against the pipeline: the same rows, however they come, have the same probabilities."""
 
+import json
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -152,6 +153,25 @@ class TestKindsOfRows:
             ("words", pa.list_(pa.uint16())),
         ):
             answers(table.set_column(table.column_names.index(name), name, _cast(table[name], kind)), frame)
+
+    def test_text_that_means_the_same(self, answers, make_log):
+        """Numbers as text, lists as JSON, text as bytes, as the log may have them too."""
+        frame = make_log(200)
+        raw = frame.assign(
+            spend=frame["spend"].map(lambda value: None if pd.isna(value) else f" {value} "),
+            tags=frame["tags"].map(lambda tags: None if tags is None else json.dumps(tags)),
+            words=frame["words"].map(json.dumps),
+            counts=frame["counts"].map(json.dumps),
+            city=frame["city"].map(lambda city: city.encode() if isinstance(city, str) else None),
+            hour=frame["hour"].map(Decimal),
+        )
+        answers(raw, frame)
+
+    def test_spaces_count_unless_ingestion_trimmed_them(self, world, make_log):
+        frame = make_log(200)
+        spaced = frame.assign(city=frame["city"].map(lambda city: f" {city} " if isinstance(city, str) else None))
+        assert_like(world.predictor(trim=True).predict(spaced), world.expected(frame))
+        assert_like(world.predictor().predict(spaced), world.expected(frame.assign(city="never seen")))
 
     def test_lists_of_a_fixed_size(self, answers, make_log):
         frame = make_log(50)
@@ -320,7 +340,7 @@ def test_a_value_that_is_wrong_ends_a_stream_in_a_sentence(world, make_log, monk
     monkeypatch.setattr(module, "ROWS_AT_ONCE", 100)
     frame = make_log(300)
     frame.loc[250, "spend"] = np.inf
-    with pytest.raises(InputError, match="column 'spend' holds inf"):
+    with pytest.raises(InputError, match=r"'spend' must hold numbers .* for example inf"):
         world.predictor().stream(as_table(frame)).read_all()
 
 

@@ -1,3 +1,4 @@
+import logging
 from collections import Counter
 from datetime import datetime, timedelta
 from itertools import product
@@ -7,8 +8,9 @@ import pytest
 
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.funnel import Funnel
-from aitm_kedro.pipelines.preparation.nodes import check_labels
-from aitm_kedro.tables.parameters import Labels
+from aitm_kedro.pipelines.preparation.nodes import check_labels, downsample_negatives, split_impressions
+from aitm_kedro.tables.consistency import describe_reasons
+from aitm_kedro.tables.parameters import Labels, Sampling, Split
 
 STEPS = ("click", "application", "approval", "activation")
 FUNNEL = Funnel(steps=STEPS, main_steps=STEPS[2:])
@@ -88,14 +90,53 @@ def test_fail_names_the_counts(put, make_impressions):
     consistent, inconsistent, _ = check_labels(put(frame), FUNNEL, Labels(policy="fail"))
     assert (consistent.count().execute(), inconsistent.count().execute()) == (100, 0)
     frame.loc[:2, list(STEPS)] = [1, 0, 1, 0]
-    with pytest.raises(InputError, match=r"3 of 100 impressions break.*1010: 3"):
+    with pytest.raises(InputError, match=r"3 of 100 impressions break.*\(approval without application: 3 rows\)"):
         check_labels(put(frame), FUNNEL, Labels(policy="fail"))
 
 
 def test_nothing_left_is_an_error(put, make_impressions):
     frame = make_impressions(10).assign(click=0, application=1)
-    with pytest.raises(InputError, match="no impression is left"):
+    with pytest.raises(InputError, match=r"no impression is left of 10, .*\(application without click: 10 rows\)"):
         check_labels(put(frame), FUNNEL, Labels())
+
+
+def test_reasons_are_told_in_words_most_rows_first():
+    reasons = {"1010": 1000, "1011": 203, "click earlier than impression": 40_000, "0101": 1}
+    assert describe_reasons(reasons, FUNNEL) == (
+        "click earlier than impression: 40,000 rows, approval without application: 1,203 rows and application without "
+        "click: 1 row"
+    )
+
+
+@pytest.mark.parametrize(("broken", "warns"), [(5, False), (6, True)])
+@pytest.mark.parametrize(("policy", "done"), [("drop", "set aside"), ("truncate", "repaired")])
+def test_many_inconsistent_labels_are_warned_of(put, make_impressions, caplog, broken, warns, policy, done):
+    frame = make_impressions(100)
+    frame.loc[: broken - 1, list(STEPS)] = [1, 0, 1, 0]
+    with caplog.at_level(logging.WARNING):
+        check_labels(put(frame), FUNNEL, Labels(policy=policy))
+    assert [record.getMessage() for record in caplog.records] == [
+        f"6.0 % of the 100 impressions have inconsistent labels and are {done} (labels.policy {policy}): approval "
+        "without application: 6 rows; check the order of funnel.steps, and how labels and times are made."
+    ] * warns
+
+
+def test_an_empty_split_names_the_rows_that_were_set_aside(put, make_impressions):
+    frame = make_impressions(100)
+    first, last = (frame["impression_time"].quantile(share) for share in (0.4, 0.6))
+    frame.loc[frame["impression_time"] >= last, list(STEPS)] = [0, 0, 0, 1]
+    table, _, report = check_labels(put(frame), FUNNEL, Labels())
+    split = Split(by="dates", valid_from=first, test_from=last)
+    with pytest.raises(InputError, match=r"leaves test empty.* 40 of 100 .*\(activation without approval: 40 rows\)"):
+        split_impressions(table, report, FUNNEL, split)
+
+
+def test_a_missing_class_names_the_rows_that_were_set_aside(put, make_impressions):
+    frame = make_impressions(100)
+    frame.loc[frame["activation"] == 1, "approval"] = 0
+    table, _, report = check_labels(put(frame), FUNNEL, Labels())
+    with pytest.raises(InputError, match=r"'activation' has no positives.*\(activation without approval: \d+ rows\)"):
+        downsample_negatives(table, table, report, FUNNEL, Sampling())
 
 
 def test_one_step_is_always_consistent(put):

@@ -10,6 +10,7 @@ from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.features import Features
 from aitm_kedro.core.funnel import Funnel
 from aitm_kedro.tables.encoding import encode_examples, encode_rows
+from aitm_kedro.tables.fingerprints import fingerprint_vocabulary
 from aitm_kedro.tables.parameters import VocabularyOptions
 from aitm_kedro.tables.source import check_features
 from aitm_kedro.tables.statistics import describe_dataset
@@ -46,8 +47,10 @@ def test_agrees_with_looking_up(put, make_impressions, vocabulary, funnel, featu
         **dict.fromkeys(STEPS, "int8"),
         **dict.fromkeys(features.names, "int32"),
         **{f"_value_{name}": "float32" for name in features.numeric},
+        "_vocabulary": "string",
     }
     found = found.to_pandas()
+    assert set(found["_vocabulary"]) == {fingerprint_vocabulary(vocabulary)}
     expected = frame.sort_values(["impression_time", "impression_id"])
     assert found["impression_id"].tolist() == expected["impression_id"].tolist()
     assert found["_segment"].tolist() == expected["bank"].tolist()

@@ -13,6 +13,7 @@ from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.features import Features
 from aitm_kedro.core.funnel import Funnel
 from aitm_kedro.pipelines.ingestion.nodes import ingest_impressions
+from aitm_kedro.tables import deduplication
 from aitm_kedro.tables.attribution import attribute_conversions
 from aitm_kedro.tables.parameters import Ingestion, Split
 
@@ -116,7 +117,9 @@ def test_window_bounds_are_included(ingest, funnel):
     assert report.mature_until == datetime(2024, 3, 1)
 
 
-def test_report_accounts_for_every_row(ingest, make_log):
+@pytest.mark.parametrize("few", [0, 200_000], ids=["by the engine", "in memory"])
+def test_report_accounts_for_every_row(ingest, make_log, few, monkeypatch):
+    monkeypatch.setattr(deduplication, "FEW", few)
     log = make_log()
     other = log.iloc[20:30].assign(spend=-1.0)
     impressions, _, report = ingest(pd.concat([log, log.iloc[:20], log.iloc[:5], other], ignore_index=True))
@@ -248,7 +251,7 @@ def test_split_column_is_kept(ingest, make_log):
 @pytest.mark.parametrize(
     ("change", "overrides", "message"),
     [
-        (lambda log: log.iloc[:0], {}, "no rows"),
+        (lambda log: log.iloc[:0], {}, "raw_impressions is empty: it has the columns impression_id, .*, but no rows"),
         (lambda log: log.drop(columns="spend"), {}, "no column 'spend'"),
         (lambda log: log.rename(columns={"spend": "spent"}), {}, "did you mean 'spent' for 'spend'"),
         (lambda log: log.drop(columns="impression_id"), {}, "no column 'impression_id'"),
@@ -263,16 +266,16 @@ def test_split_column_is_kept(ingest, make_log):
         (lambda log: log, {"funnel": Funnel(steps=STEPS, main_steps=STEPS)}, "funnel.windows has no entry for click"),
         (lambda log: log, {"features": Features(numeric=("click_time",))}, "a label of the funnel"),
         (lambda log: log, {"features": Features(numeric=("oracle_click",))}, "hold the truth"),
-        (lambda log: log, {"features": Features(numeric=("city",))}, "'city', which is string"),
+        (lambda log: log, {"features": Features(numeric=("city",))}, "'city' must hold numbers .* example c9"),
         (lambda log: log.assign(impression_id=log["impression_id"] + 0.5), {}, "must be an integer or text"),
         (lambda log: log.assign(impression_id=log["impression_id"].astype("Int64").where(log.index > 2)),
          {}, "null in 3 rows"),
         (lambda log: log.assign(impression_time=log["impression_time"].where(log.index > 1)), {}, "null in 2 rows"),
         (lambda log: log.assign(impression_time="yesterday"), {}, "for example yesterday"),
-        (lambda log: log.assign(click_time=17), {}, "'click_time' must hold timestamps.*for example 17"),
+        (lambda log: log.assign(click_time=17), {}, "'click_time' holds numbers from 17 to 17, which are"),
         (lambda log: with_labels(log).assign(click=np.where(log.index < 4, 2, 0)), {}, "4 rows .* for example 2"),
         (lambda log: with_labels(log).assign(click=0.5), {}, "'click' must hold 0, 1 or null.*for example 0.5"),
-        (lambda log: with_labels(log).assign(click="yes"), {}, "label column 'click' is string"),
+        (lambda log: with_labels(log).assign(click="won"), {}, "'click' must hold one of 1, .* for example won"),
         (lambda log: with_labels(log).assign(approval=np.nan), {}, "none of the 300 impressions is mature"),
         (lambda log: log.assign(impression_time=datetime(2024, 3, 1)), {}, "the log ends 2024-03-01"),
     ],

@@ -90,7 +90,7 @@ def as_text(value):
 @pytest.mark.parametrize(
     ("features", "columns", "sentence"),
     [
-        (BARE, {"tags": ["a", "b"]}, r"features.lists names 'tags', which is string; list it under features.categ"),
+        (BARE, {"tags": ["a", "b"]}, r"'tags' must hold lists in JSON, .* for example b; if something"),
         (BARE, {"tags": [1.5, 2]}, "features.lists names 'tags', which is float64"),
         (
             Features(categorical=("tags",)),
@@ -116,15 +116,23 @@ def as_text(value):
         (
             WEIGHTED,
             {"tags": [["a"], ["b", "c"], ["d"], None], "w": [[1], [1], None, []]},
-            "column 'w' is wrong: 2 rows have another number of weights than of values of 'tags'; mend it",
+            "'w' must hold one weight for each value of 'tags', but 2 rows hold something else, for example",
         ),
         (
             WEIGHTED,
             {"tags": [["a", "b"], ["c"]], "w": [[1, -0.5], [2]]},
-            "column 'w' is wrong: 1 of its weights are no",
+            r"'w' must hold weights from 0 to 3.4e\+38, but 1 row holds something else, for example 1.0, -0.5; mend",
         ),
-        (WEIGHTED, {"tags": [["a", "b"]], "w": [[math.nan, None]]}, "2 of its weights are no numbers from 0 to 3.4e"),
-        (WEIGHTED, {"tags": [["a", "b"]], "w": [[math.inf, 1e39]]}, "2 of its weights are no numbers from 0 to 3.4e"),
+        (
+            WEIGHTED,
+            {"tags": [["a", "b"]], "w": [[math.nan, None]]},
+            "1 row holds something else, for example nan, null; me",
+        ),
+        (
+            WEIGHTED,
+            {"tags": [["a", "b"]], "w": [[math.inf, 1e39]]},
+            r"1 row holds something else, for example inf, 1e\+39",
+        ),
     ],
 )
 def test_bad_lists_end_in_a_sentence(ingest, features, columns, sentence):
@@ -209,6 +217,7 @@ def test_ids_agree_with_looking_up(put_lists, lists, min_count):
         "click": "int8",
         "tags": "array<int32>",
         "_weights_tags": "array<float32>",
+        "_vocabulary": "string",
     }
     ids = dict(zip(words["value"], words["id"], strict=True)) | {None: 0}
     found = found.to_pyarrow()
@@ -250,7 +259,7 @@ def test_lists_stand_beside_other_features_and_keep_their_rows(put_lists):
     found = encode_examples(table, words, funnel=FUNNEL, features=features).to_pyarrow()
     assert found.column_names == [
         *("impression_id", "click", "city", "age", "shops", "tags"),
-        *("_value_age", "_weights_tags"),
+        *("_value_age", "_weights_tags", "_vocabulary"),
     ]
     assert found["shops"].to_pylist() == [[2, 1], [0], [1], [2, 1]]
     assert found["tags"].to_pylist() == [[1], [2, 1], [0], [1]]

@@ -29,7 +29,7 @@ def test_ingestion(put, make_log, funnel, features):
     found = as_file(report)
     assert list(found) == [
         *("rows_in", "rows_out", "rows_aside", "labels_from", "windows_days"),
-        *("first_impression", "last_impression", "observed_until", "mature_until", "source"),
+        *("first_impression", "last_impression", "observed_until", "mature_until", "read_as", "source"),
     ]
     assert set(found["rows_aside"]) == {"exact_duplicates", "other_duplicates", "immature"}
     assert found["source"] == {"unreadable_lines": 3}
@@ -61,7 +61,8 @@ def test_labels(put, make_impressions, funnel):
 
 def test_sampling(put, make_impressions, funnel):
     tables = put(make_impressions(1000)), put(make_impressions(500, seed=1))
-    *_, report = downsample_negatives(*tables, funnel, Sampling(positive_share=0.3, per_segment=True))
+    *_, labels = check_labels(tables[0], funnel, Labels())
+    *_, report = downsample_negatives(*tables, labels, funnel, Sampling(positive_share=0.3, per_segment=True))
     assert isinstance(report, SamplingReport)
     found = as_file(report)
     assert list(found) == ["positive_share", "seed", "keep_rates", "train", "valid"]

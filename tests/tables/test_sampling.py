@@ -9,9 +9,12 @@ from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.funnel import Funnel
 from aitm_kedro.pipelines.preparation.nodes import downsample_negatives
 from aitm_kedro.tables.parameters import Sampling
-from aitm_kedro.tables.reports import KeepRates, SamplingReport
+from aitm_kedro.tables.reports import KeepRates, LabelReport, SamplingReport
 
 STEPS = ("click", "application", "approval", "activation")
+NOTHING_ASIDE = LabelReport(
+    policy="drop", rows_in=9, rows_out=9, rows_aside=0, rows_repaired=0, legal={"0000": 9}, illegal={}, steps={}
+)
 
 
 def reference_sample(frame: pd.DataFrame, rates: dict[str, float], seed: int) -> set[int]:
@@ -36,7 +39,8 @@ def splits(make_impressions):
 @pytest.fixture
 def sample(put, funnel):
     def run(train, valid, funnel=funnel, **parameters):
-        kept, kept_valid, report = downsample_negatives(put(train), put(valid), funnel, Sampling(**parameters))
+        options = Sampling(**parameters)
+        kept, kept_valid, report = downsample_negatives(put(train), put(valid), NOTHING_ASIDE, funnel, options)
         return kept.to_pandas(), kept_valid.to_pandas(), report
 
     return run
@@ -126,7 +130,7 @@ def test_everything_is_kept(sample, splits, caplog, share):
         kept, kept_valid, report = sample(train, valid, positive_share=share)
     assert (len(kept), len(kept_valid)) == (len(train), len(valid))
     assert report.keep_rates.model_dump() == {"overall": 1.0, "per_segment": None}
-    assert ("is reached already" in caplog.text) == (share is not None)
+    assert ("positive_share (0.1 %) is reached already" in caplog.text) == (share is not None)
 
 
 def test_segments_without_a_rate_of_their_own_take_that_of_all():
@@ -135,26 +139,45 @@ def test_segments_without_a_rate_of_their_own_take_that_of_all():
     assert (rates.of("a"), rates.of("b")) == (0.25, 0.5)
 
 
-def test_no_negative_at_all_is_kept_as_it_is(sample, splits):
+def test_a_segment_without_a_negative_is_kept_as_it_is(sample, splits):
     train, valid = splits
-    kept, _, _ = sample(train.assign(**dict.fromkeys(STEPS, 1)), valid)
-    assert len(kept) == len(train)
+    south = train["bank"] == "south"
+    train.loc[south, list(STEPS)] = 1
+    kept, _, _ = sample(train, valid, positive_share=0.5, per_segment=True)
+    assert (kept["bank"] == "south").sum() == south.sum()
 
 
 def test_a_segment_may_lose_all_its_negatives(sample, splits):
     train, valid = splits
-    train["activation"] = 0
-    train.loc[0, "activation"] = 1
-    kept, _, _ = sample(train, valid, positive_share=0.9, per_segment=False)
-    assert len(kept) == 1
+    south = train["bank"] == "south"
+    train.loc[south, "activation"] = 0
+    train.loc[south & (train["activation"].index == train.index[south][0]), list(STEPS)] = 1
+    kept, _, _ = sample(train, valid, positive_share=0.9, per_segment=True)
+    assert (kept["bank"] == "south").sum() == 1
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_downsampling_that_leaves_one_class_ends_in_a_sentence(sample, splits, split):
+    train, valid = splits
+    if split == "train":
+        train["activation"] = 0
+        train.loc[0, list(STEPS)] = 1
+    else:
+        valid = valid[valid["activation"] == 1]
+        valid = pd.concat([valid, valid.assign(**dict.fromkeys(STEPS, 0), impression_id=valid["impression_id"] + 9999)])
+        valid = valid.iloc[: len(valid) // 2 + 1]
+    with pytest.raises(InputError, match=rf"{split} impressions.*by downsampling to sampling.positive_share 0.9"):
+        sample(train, valid, positive_share=0.9)
 
 
 def test_bad_classes_end_in_a_sentence(sample, splits):
     train, valid = splits
-    with pytest.raises(InputError, match="step 'approval' has no positives among the 4000 train"):
+    with pytest.raises(InputError, match="step 'approval' has no positives among the 4,000 train"):
         sample(train.assign(approval=0), valid)
     with pytest.raises(InputError, match="none of the main steps"):
         sample(train, valid.assign(approval=0, activation=0))
     sample(train, valid.assign(activation=0))
+    with pytest.raises(InputError, match=r"every one of the 4,000 train .* all main steps .* nothing to learn"):
+        sample(train.assign(**dict.fromkeys(STEPS, 1)), valid)
     with pytest.raises(InputError, match=r"funnel\.segment names 'bank'"):
         sample(train.drop(columns="bank"), valid)

@@ -6,14 +6,21 @@ import pandas as pd
 import pytest
 
 from aitm_kedro.core.errors import InputError
+from aitm_kedro.core.funnel import Funnel
 from aitm_kedro.pipelines.preparation.nodes import split_impressions
 from aitm_kedro.tables.parameters import Split
+from aitm_kedro.tables.reports import LabelReport
+
+FUNNEL = Funnel(steps=("click",), main_steps=("click",))
+NOTHING_ASIDE = LabelReport(
+    policy="drop", rows_in=9, rows_out=9, rows_aside=0, rows_repaired=0, legal={"0": 9}, illegal={}, steps={}
+)
 
 
 @pytest.fixture
 def divide(put):
     def run(frame, **parameters):
-        parts = split_impressions(put(frame), Split(**parameters))
+        parts = split_impressions(put(frame), NOTHING_ASIDE, FUNNEL, Split(**parameters))
         return [set(part.to_pandas()["impression_id"]) for part in parts]
 
     return run

@@ -120,7 +120,35 @@ def test_constant_features_are_dropped_with_a_warning(learn, make_impressions, c
     with caplog.at_level(logging.WARNING):
         found = learn(frame)
     assert name not in set(found["feature"])
-    assert f"Feature '{name}' is constant" in caplog.text
+    (record,) = caplog.records
+    if kind == "all rare":
+        assert record.getMessage().startswith("Feature 'city' (100.0 %, left out) is nearly unique")
+    else:
+        assert record.getMessage().startswith(f"Feature '{name}' is constant among the 500 counted train impressions")
+
+
+def test_many_constant_features_are_one_warning(learn, make_impressions, caplog):
+    frame = make_impressions(500).assign(**{f"x{place}": 1 for place in range(7)})
+    features = Features(categorical=("hour", *(f"x{place}" for place in range(6))), numeric=("x6",))
+    with caplog.at_level(logging.WARNING):
+        learn(frame, features=features)
+    (record,) = caplog.records
+    assert record.getMessage().startswith("Features 'x0', 'x1', 'x2', 'x3', 'x4' and 2 more are constant")
+
+
+@pytest.mark.parametrize(("frequent", "warns"), [(0.08, True), (0.12, False)])
+def test_nearly_unique_features_are_warned_of(learn, make_impressions, caplog, frequent, warns):
+    """Nulls are no values: half of the rows here."""
+    frame = make_impressions(2000)
+    known = frame.index % 2 == 0
+    order = np.where(frame.index < 2000 * frequent, "often", "o" + frame.index.astype(str))
+    frame["order"] = pd.Series(order).where(known)
+    with caplog.at_level(logging.WARNING):
+        found = learn(frame, features=Features(categorical=("order", "city"), numeric=("spend",)))
+    assert "order" in set(found["feature"])
+    texts = [record.getMessage() for record in caplog.records]
+    assert len(texts) == warns
+    assert all("Feature 'order' (92.0 %) is nearly unique" in text and "fewer than 10 times" in text for text in texts)
 
 
 def test_one_value_and_nulls_are_not_constant(learn, make_impressions):

@@ -19,7 +19,7 @@ from aitm_kedro.core.checksums import seal, verify
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.features import Features
 from aitm_kedro.core.funnel import Funnel
-from aitm_kedro.core.provenance import Provenance, Result
+from aitm_kedro.core.provenance import Provenance, Result, fingerprint_of
 from aitm_kedro.evaluation.results import Evaluated
 from aitm_kedro.learning.learner import Trained
 from aitm_kedro.learning.registry import load_trained
@@ -40,7 +40,9 @@ class Manifest(Result):
         funnel: the steps.
         features: columns that the model was offered; those that are constant in train it does not need.
         rename: {name here: name in the raw table}, of the parameter ``ingestion``.
+        trim: whether spaces around text count, of the parameter ``ingestion``.
         keep_rates: of the downsampling of train, which the predictions are corrected for.
+        weights: fingerprint of the model (``learning.learner.Trained.fingerprint``).
         valid_auc: AUC of each step on validation.
         test: metrics on test.
         trained: where the model comes from.
@@ -54,7 +56,9 @@ class Manifest(Result):
     funnel: Funnel
     features: Features
     rename: dict[str, str] = Field(default_factory=dict)
+    trim: bool = False
     keep_rates: KeepRates
+    weights: str
     valid_auc: dict[str, float | None]
     test: Evaluated | None
     trained: Provenance
@@ -87,6 +91,10 @@ class Bundle:
     def vocabulary(self) -> pa.Table:
         """Ids of every value of every feature (``tables.vocabulary.SCHEMA``)."""
         return self._vocabulary
+
+    def fingerprint(self) -> str:
+        """Twelve hexadecimal digits that differ where the model, or anything that the manifest says, does."""
+        return fingerprint_of(self.manifest)
 
     def save(self, folder: Path) -> None:
         """Write the bundle into a new folder."""

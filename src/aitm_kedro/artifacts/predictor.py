@@ -58,6 +58,7 @@ class Predictor:
             bundle.vocabulary,
             features=_offered(self.manifest.features, {spec.name for spec in specs}),
             segmented_by=None if self._needs.segment is None else self.manifest.funnel,
+            trim=self.manifest.trim,
             threads=threads,
         )
 

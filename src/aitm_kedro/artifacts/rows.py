@@ -1,26 +1,23 @@
 """Raw rows, as people have them, as checked Arrow batches: what a predictor reads."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Self, TypeAlias
+from typing import Any, Self, TypeAlias
 
+import ibis
 import ibis.expr.types as ir
-import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from aitm_kedro.artifacts.bundle import Manifest
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.features import FeatureSpec
 from aitm_kedro.core.funnel import IMPRESSION_ID
-from aitm_kedro.core.ragged import LARGEST_WEIGHT as LARGEST
+from aitm_kedro.tables.column_names import nearest_names
+from aitm_kedro.tables.forms import Kind, can_read
 
 Rows: TypeAlias = pd.DataFrame | pa.Table | ir.Table | Sequence[Mapping[str, Any]]
 """What a predictor takes."""
-
-Kind = Literal["categorical", "numeric", "list", "weights"]
 
 MEANING: Mapping[Kind, str] = {
     "categorical": "one value a row",
@@ -92,8 +89,7 @@ class Needs:
         named = ", ".join(
             f"'{name}'" + (f" (or '{self.rename[name]}')" if name in self.rename else "") for name in missing
         )
-        close = {name: difflib.get_close_matches(name, columns, n=1) for name in missing}
-        hints = [f"'{matches[0]}' for '{name}'" for name, matches in close.items() if matches]
+        hints = [f"'{near}' for '{name}'" for name, near in nearest_names(missing, columns).items()]
         why = f" ('{self.segment}' decides how predictions are corrected)" if self.segment in missing else ""
         advice = f"did you mean {', '.join(hints)}?" if hints else "add it, with nulls where nothing is known"
         raise InputError(f"rows to score have no column {named}{why}; {advice}")
@@ -141,18 +137,16 @@ def _array(name: str, values: Any) -> pa.Array | pa.ChunkedArray:
 
 
 def prepare(rows: pa.Table, needs: Needs) -> pa.Table:
-    """The columns that the model reads, of types and values that can be what they are taken for.
+    """The columns that the model reads, of types that can be what they are taken for; the encoder checks their values.
 
     Raises:
-        InputError: a column cannot be read as what the model takes it for, or holds an impossible value.
+        InputError: a column is of another type.
     """
     columns = {name: _plain(rows[name], kind) for name, kind in needs.kinds.items()}
     for name, kind in needs.kinds.items():
-        _check_type(name, columns[name].type, kind)
-        if kind == "numeric":
-            _check_values(name, columns[name])
-    for values, weights in needs.weights.items():
-        _check_weights(weights, columns[weights], values, columns[values])
+        given = columns[name].type
+        if not can_read(kind, ibis.dtype(given)):
+            raise InputError(f"column '{name}' is {given}, but the model reads it as {MEANING[kind]}; convert it")
     return pa.table(columns)
 
 
@@ -165,61 +159,11 @@ def _plain(column: pa.ChunkedArray, kind: Kind) -> pa.ChunkedArray:
 def _plain_type(given: pa.DataType, kind: Kind) -> pa.DataType:
     if pa.types.is_dictionary(given):
         return _plain_type(given.value_type, kind)
-    if _is_list(given):
+    if pa.types.is_list(given) or pa.types.is_large_list(given) or pa.types.is_fixed_size_list(given):
         inside = given.value_type
         if pa.types.is_null(inside):  # every list is empty
-            return IF_NULL[kind] if _is_list(IF_NULL[kind]) else given
+            return IF_NULL[kind] if pa.types.is_list(IF_NULL[kind]) else given
         return pa.list_(inside.value_type if pa.types.is_dictionary(inside) else inside)
+    if pa.types.is_fixed_size_binary(given):
+        return pa.binary()
     return pa.float32() if pa.types.is_float16(given) else given
-
-
-def _check_type(name: str, given: pa.DataType, kind: Kind) -> None:
-    fits = {
-        "categorical": _is_single(given),
-        "numeric": _is_number(given) or pa.types.is_boolean(given),
-        "list": _is_list(given) and _is_single(given.value_type),
-        "weights": _is_list(given) and _is_number(given.value_type),
-    }
-    if not fits[kind]:
-        raise InputError(f"column '{name}' is {given}, but the model reads it as {MEANING[kind]}; convert it")
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
-
-
-def _is_single(kind: pa.DataType) -> bool:
-    is_bytes = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind)
-    return not (is_bytes or pa.types.is_nested(kind))
-
-
-def _check_values(name: str, column: pa.ChunkedArray) -> None:
-    if not pa.types.is_floating(column.type):
-        return
-    values = column.to_numpy()
-    wrong = values[np.abs(values) > LARGEST]  # never so for NaN, which is null
-    if len(wrong):
-        raise InputError(
-            f"column '{name}' holds {wrong[0]} ({len(wrong)} of {len(values)} rows looked at), which is no number that "
-            "a model can read; mend it, or leave it null"
-        )
-
-
-def _check_weights(name: str, weights: pa.ChunkedArray, list_name: str, lists: pa.ChunkedArray) -> None:
-    counts, lengths = (pc.fill_null(pc.list_value_length(column), 0).to_numpy() for column in (weights, lists))
-    differ = np.flatnonzero(counts != lengths)
-    if len(differ):
-        raise InputError(
-            f"column '{name}' has {counts[differ[0]]} weights for {lengths[differ[0]]} values of '{list_name}' "
-            f"({len(differ)} of {len(counts)} rows looked at); give one weight for each value"
-        )
-    values = np.asarray(pc.list_flatten(weights).to_numpy(), np.float64)
-    wrong = values[~((values >= 0) & (values <= LARGEST))]
-    if len(wrong):
-        raise InputError(
-            f"column '{name}' holds the weight {wrong[0]}; weights are numbers from 0 to {LARGEST:g}: mend it"
-        )

@@ -4,7 +4,10 @@ Labels of a row are consistent where y_1 >= y_2 >= ... >= y_T (paper, section 4.
 before it.
 """
 
+import logging
+import re
 from collections import Counter
+from collections.abc import Mapping
 
 import ibis
 import ibis.expr.types as ir
@@ -13,8 +16,14 @@ from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.funnel import IMPRESSION_TIME, Funnel, time_column
 from aitm_kedro.tables.parameters import LabelPolicy
 from aitm_kedro.tables.reports import LabelReport, step_counts
+from aitm_kedro.tables.sentences import counted, join_names, percent
+
+logger = logging.getLogger(__name__)
 
 REASON = "reason"
+
+MANY_INCONSISTENT = 0.05
+"""Share of rows with inconsistent labels from which on they are no mere noise: labels are made or named wrongly."""
 
 
 def pattern(table: ir.Table, funnel: Funnel) -> ir.StringValue:
@@ -98,16 +107,64 @@ def _repairs(policy: LabelPolicy) -> bool:
     return policy in ("truncate", "promote")
 
 
+def describe_reasons(inconsistent: Mapping[str, int], funnel: Funnel) -> str:
+    """Reasons in words, most rows first: "approval without application: 1,203 rows, click earlier than impression: …".
+
+    Labels are told by the first step that breaks the order: '1010' and '1011' are both "approval without application".
+
+    Args:
+        inconsistent: rows by reason, as in ``LabelReport.illegal``.
+        funnel: the steps.
+    """
+    words = Counter[str]()
+    for why, rows in inconsistent.items():
+        words[_in_words(why, funnel)] += rows
+    return join_names([f"{what}: {counted(rows, 'row')}" for what, rows in words.most_common()])
+
+
+def _in_words(why: str, funnel: Funnel) -> str:
+    """A reason in words; one about times is in words already."""
+    if not re.fullmatch("[01]+", why):
+        return why
+    step = why.index("01") + 1
+    return f"{funnel.steps[step]} without {funnel.steps[step - 1]}"
+
+
+def warn_of_inconsistency(report: LabelReport, funnel: Funnel) -> None:
+    """Warn if so many rows have inconsistent labels that this can be no noise."""
+    broken = report.rows_aside + report.rows_repaired
+    if broken > MANY_INCONSISTENT * report.rows_in:
+        done = "repaired" if _repairs(report.policy) else "set aside"
+        logger.warning(
+            f"{percent(broken, report.rows_in)} of the {report.rows_in:,} impressions have inconsistent labels and are "
+            f"{done} (labels.policy {report.policy}): {describe_reasons(report.illegal, funnel)}; check the order of "
+            "funnel.steps, and how labels and times are made."
+        )
+
+
+def rows_set_aside(report: LabelReport, funnel: Funnel) -> str:
+    """What to add to a complaint about rows that are missing: those set aside for their labels; empty if none were."""
+    if not report.rows_aside:
+        return ""
+    return (
+        f"; {report.rows_aside:,} of {report.rows_in:,} impressions were set aside for inconsistent labels "
+        f"({describe_reasons(report.illegal, funnel)})"
+    )
+
+
 def _check_policy(funnel: Funnel, policy: LabelPolicy, inconsistent: Counter[str], *, rows: int) -> None:
     broken = inconsistent.total()
-    counts = ", ".join(f"{why}: {count}" for why, count in inconsistent.most_common())
+    counts = describe_reasons(inconsistent, funnel)
     if policy == "fail" and broken:
         raise InputError(
-            f"{broken} of {rows} impressions break the order of the steps {list(funnel.steps)} ({counts}); "
+            f"{broken:,} of {rows:,} impressions break the order of the steps {list(funnel.steps)} ({counts}); "
             "mend them, or set labels.policy to drop, truncate or promote"
         )
     if (rows if _repairs(policy) else rows - broken) == 0:
-        raise InputError(f"no impression is left after label consistency ({counts}); check the order of funnel.steps")
+        raise InputError(
+            f"no impression is left of {rows:,}, for all have inconsistent labels ({counts}); check the order of "
+            "funnel.steps, or set labels.policy to truncate or promote"
+        )
 
 
 def _report(

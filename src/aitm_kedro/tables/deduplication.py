@@ -5,9 +5,13 @@ from dataclasses import dataclass
 
 import ibis
 import ibis.expr.types as ir
+import pyarrow.compute as pc
 
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.funnel import IMPRESSION_ID, IMPRESSION_TIME
+
+FEW = 200_000
+"""Repeated rows that are held in memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,18 +43,20 @@ def deduplicate(table: ir.Table, *, outcomes: Sequence[str]) -> Deduplicated:
     """
     counts = table.group_by(IMPRESSION_ID).agg(_rows=lambda t: t.count())
     # Fetched (ids alone, of repeated rows alone): else each later query would count the ids of the whole table again.
-    ids = counts.filter(counts["_rows"] > 1).select(IMPRESSION_ID).to_pyarrow()
-    if ids.num_rows == 0:
+    found = counts.filter(counts["_rows"] > 1).to_pyarrow()
+    if found.num_rows == 0:
         return Deduplicated(table=table, exact=0, other=0)
-    repeated = ibis.memtable(ids)
+    rows, repeated = pc.sum(found["_rows"]).as_py(), ibis.memtable(found.select([IMPRESSION_ID]))
     copies = table.semi_join(repeated, IMPRESSION_ID)
+    if rows <= FEW:  # fetched as well: else each of the queries below would read the whole table
+        copies = ibis.memtable(copies.to_pyarrow(), schema=copies.schema())
     _check_outcomes(copies, outcomes)
-    rows, distinct = int(copies.count().execute()), int(copies.distinct().count().execute())
+    distinct = int(copies.distinct().count().execute())
     order = [name for name in (IMPRESSION_TIME, *table.columns) if name in table.columns]
     place = ibis.row_number().over(ibis.window(group_by=IMPRESSION_ID, order_by=list(dict.fromkeys(order))))
     first = copies.mutate(_place=place).filter(lambda t: t["_place"] == 0).drop("_place")
     singles = table.anti_join(repeated, IMPRESSION_ID)
-    return Deduplicated(table=singles.union(first), exact=rows - distinct, other=distinct - ids.num_rows)
+    return Deduplicated(table=singles.union(first), exact=rows - distinct, other=distinct - found.num_rows)
 
 
 def _check_outcomes(copies: ir.Table, outcomes: Sequence[str]) -> None:

@@ -19,6 +19,7 @@ from aitm_kedro.core.funnel import (
     weights_column,
 )
 from aitm_kedro.core.ragged import LARGEST_WEIGHT as LARGEST
+from aitm_kedro.tables.fingerprints import fingerprint_vocabulary, with_vocabulary
 from aitm_kedro.tables.sampling import segment_of
 from aitm_kedro.tables.values import as_category, as_number
 from aitm_kedro.tables.vocabulary import as_table, read_kinds_and_edges
@@ -31,7 +32,7 @@ def encode_examples(
 
     Returns:
         impression_id, ``_segment`` and ``_row_weight`` (float32) if the funnel names columns for them, an int8 label
-        for each step, and then what ``encode_rows`` gives.
+        for each step, then what ``encode_rows`` gives, and ``_vocabulary``, the fingerprint of the vocabulary.
 
     Raises:
         InputError: the table has not a column that the funnel, the features or the vocabulary name.
@@ -44,10 +45,11 @@ def encode_examples(
     labels = {step: table[step].cast("int8") for step in funnel.steps}
     carry = [*context, *labels]
     encoded = encode_rows(table.mutate(**context, **labels), vocabulary, features=features, carry=carry)
-    return encoded.order_by([f"_context_{name}" for name in order]).select(
+    ordered = encoded.order_by([f"_context_{name}" for name in order]).select(
         **{name: encoded[f"_context_{name}"] for name in known},
         **{name: encoded[name] for name in encoded.columns if name not in context},
     )
+    return with_vocabulary(ordered, fingerprint_vocabulary(vocabulary))
 
 
 def _segments(table: ir.Table, funnel: Funnel) -> dict[str, ir.Value]:

@@ -13,6 +13,7 @@ import pandas as pd
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.features import Features, FeatureSpec, FeatureSpecs, ValueStatistics
 from aitm_kedro.core.ragged import LARGEST_WEIGHT as LARGEST
+from aitm_kedro.tables.fingerprints import fingerprint_vocabulary
 from aitm_kedro.tables.values import as_number
 from aitm_kedro.tables.vocabulary import as_table, read_kinds_and_edges
 
@@ -48,7 +49,7 @@ def describe_features(vocabulary: ir.Table | pd.DataFrame, table: ir.Table, feat
         )
         for name in fields
     ]
-    return FeatureSpecs(features=tuple(specs))
+    return FeatureSpecs(features=tuple(specs), vocabulary=fingerprint_vocabulary(vocabulary))
 
 
 def _count_ids(words: ir.Table) -> dict[str, int]:

@@ -1,11 +1,48 @@
 """Parameter classes of ingestion and preparation: labels, split, downsampling, vocabulary."""
 
 from datetime import datetime
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from aitm_kedro.core.parameters import Parameters
+
+TimeUnit = Literal["s", "ms", "us", "ns"]
+
+
+class TimeForm(Parameters):
+    """How times are written that are neither timestamps nor ISO text."""
+
+    format: str | None = Field(
+        None, min_length=1, description="of text, as strptime has it, such as %d.%m.%Y %H:%M; null: ISO"
+    )
+    unit: TimeUnit | None = Field(None, description="of numbers since 1970; null: by their size, where that is plain")
+
+
+def _spellings(values: Any) -> Any:
+    """Values as label columns spell them in text, in lower case; YAML reads yes, on and true alike."""
+    if not isinstance(values, list | tuple):
+        return values
+    of_yaml = {True: ("true", "yes", "on"), False: ("false", "no", "off")}
+    texts = [of_yaml[value] if isinstance(value, bool) else (str(value).strip().lower(),) for value in values]
+    return tuple(text for spellings in texts for text in spellings)
+
+
+Spellings = Annotated[tuple[str, ...], BeforeValidator(_spellings), Field(min_length=1)]
+
+
+class LabelValues(Parameters):
+    """What label columns hold instead of 0 and 1; upper and lower case are alike."""
+
+    positive: Spellings = Field(description="the step happened")
+    negative: Spellings = Field(description="it did not")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        both = sorted(set(self.positive) & set(self.negative))
+        if both:
+            raise ValueError(f"ingestion.label_values has {both} among positive and negative; keep one of them")
+        return self
 
 
 class Ingestion(Parameters):
@@ -14,6 +51,11 @@ class Ingestion(Parameters):
     rename: dict[str, str] = Field(default_factory=dict, description="{name here: name in the raw table}")
     labels_from: Literal["auto", "columns", "times"] = Field(
         "auto", description="0/1 columns named as the steps, '<step>_time' columns, or whichever is there"
+    )
+    label_values: LabelValues | None = Field(None, description="null: 0/1, true/false, t/f, yes/no, y/n")
+    time: TimeForm = Field(default_factory=TimeForm, description="of impression_time and '<step>_time'")
+    trim: bool = Field(
+        False, description="spaces around text of categorical features, lists and segments do not count; blank is null"
     )
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PlainSerializer
 
 from aitm_kedro.core.provenance import Result
+from aitm_kedro.evaluation.drift import Level
 from aitm_kedro.tables.parameters import LabelPolicy
 
 Moment = Annotated[datetime, PlainSerializer(lambda moment: moment.isoformat(sep=" "), when_used="json")]
@@ -38,6 +39,9 @@ class IngestionReport(Result):
     last_impression: Moment | None
     observed_until: Moment | None = Field(None, description="end of the log; null where labels come from columns")
     mature_until: Moment | None = Field(None, description="latest impression whose windows have all closed by then")
+    read_as: dict[str, str] = Field(
+        default_factory=dict, description="column -> how it was read, where it was of another kind, such as text"
+    )
     source: dict[str, Any] = Field(description="what the source says of itself, such as lines that it could not read")
 
 
@@ -100,6 +104,40 @@ class SamplingReport(Result):
     keep_rates: KeepRates = Field(description="per_segment has every segment seen in train or validation")
     train: BeforeAndAfter
     valid: BeforeAndAfter
+
+
+class FeatureDrift(Result):
+    """How far the distribution of a feature in a split is from that in train."""
+
+    psi: float = Field(description="population stability index, of samples")
+    by_chance: float = Field(description="the index that samples of the same distribution show on average")
+    level: Level
+
+
+class StepDrift(Result):
+    """How far the rate of a step in a split is from that in train, over all rows."""
+
+    train_rate: float
+    rate: float
+    ratio: float = Field(description="rate / train_rate, smoothed")
+    psi: float = Field(description="population stability index")
+    by_chance: float = Field(description="the index that samples of the same rate show on average")
+    level: Level
+
+
+class SplitDrift(Result):
+    """How far a split is from train."""
+
+    rows: int = Field(description="of the sample that features are compared on")
+    features: dict[str, FeatureDrift] = Field(description="largest index first; constant features are left out")
+    steps: dict[str, StepDrift]
+
+
+class DriftReport(Result):
+    """How far validation and test are from train, before downsampling."""
+
+    train_rows: int = Field(description="of the sample that features are compared on")
+    splits: dict[str, SplitDrift] = Field(description="valid, test")
 
 
 class CountCheck(Result):

@@ -16,6 +16,7 @@ from aitm_kedro.core.funnel import NO_SEGMENT, Funnel
 from aitm_kedro.tables.hashing import row_hash
 from aitm_kedro.tables.parameters import Sampling
 from aitm_kedro.tables.reports import BeforeAndAfter, Counts, CountsBySegment, KeepRates, SamplingReport, step_counts
+from aitm_kedro.tables.sentences import as_rate
 from aitm_kedro.tables.values import as_category, small_table
 
 logger = logging.getLogger(__name__)
@@ -48,24 +49,41 @@ def count_by_segment(table: ir.Table, funnel: Funnel) -> pd.DataFrame:
     return frame.astype("int64")
 
 
-def check_classes(train: pd.DataFrame, valid: pd.DataFrame, funnel: Funnel) -> None:
+def check_classes(train: pd.DataFrame, valid: pd.DataFrame, funnel: Funnel, *, aside: str = "") -> None:
     """Check that there is something to learn in train, and something to decide by in validation.
 
+    Args:
+        train: ``count_by_segment`` of train.
+        valid: of validation.
+        funnel: the steps.
+        aside: what to add to a complaint, such as where rows have gone before.
+
     Raises:
-        InputError: a step has no positive in train, or no main step has both classes in validation.
+        InputError: a step has no positive in train, or no main step has both classes in train, or in validation.
     """
     for step in funnel.steps:
         if train[step].sum() == 0:
             raise InputError(
-                f"step '{step}' has no positives among the {train['rows'].sum()} train impressions; "
-                "train on a longer log or take the step out of funnel.steps"
+                f"step '{step}' has no positives among the {train['rows'].sum():,} train impressions; "
+                f"train on a longer log or take the step out of funnel.steps{aside}"
             )
-    if not any(0 < valid[step].sum() < valid["rows"].sum() for step in funnel.main_steps):
+    if not _has_both_classes(train, funnel):
+        raise InputError(
+            f"every one of the {train['rows'].sum():,} train impressions has all main steps "
+            f"{list(funnel.main_steps)}, so that there is nothing to learn; add impressions without them to the log, "
+            f"or name other steps in funnel.main_steps{aside}"
+        )
+    if not _has_both_classes(valid, funnel):
         raise InputError(
             f"none of the main steps {list(funnel.main_steps)} has both positives and negatives among the "
-            f"{valid['rows'].sum()} validation impressions, so that no model could be chosen; "
-            "enlarge validation (parameter 'split')"
+            f"{valid['rows'].sum():,} validation impressions, so that no model could be chosen; "
+            f"enlarge validation (parameter 'split'){aside}"
         )
+
+
+def _has_both_classes(counts: pd.DataFrame, funnel: Funnel) -> bool:
+    """Whether there is a main step that some rows have and others have not."""
+    return any(0 < counts[step].sum() < counts["rows"].sum() for step in funnel.main_steps)
 
 
 def keep_rates(train: pd.DataFrame, funnel: Funnel, sampling: Sampling) -> KeepRates:
@@ -76,10 +94,11 @@ def keep_rates(train: pd.DataFrame, funnel: Funnel, sampling: Sampling) -> KeepR
     negatives = train["rows"] - positives
     overall = _keep_rate(int(positives.sum()), int(negatives.sum()), sampling.positive_share)
     if overall >= 1:
+        share = positives.sum() / train["rows"].sum()
         logger.warning(
-            "Final-step positives are %.3f %% of the train split, sampling.positive_share %.3f %% is reached already",
-            100 * positives.sum() / train["rows"].sum(),
-            100 * sampling.positive_share,
+            f"The final step '{funnel.steps[-1]}' has {as_rate(share)} positives in train, so sampling.positive_share "
+            f"({as_rate(sampling.positive_share)}) is reached already and nothing is downsampled; set it to null, or "
+            "higher."
         )
     if not sampling.per_segment:
         return KeepRates(overall=overall, per_segment=None)

@@ -1,8 +1,8 @@
 """Reads the raw table: selects, checks and types the columns that the parameters name; bad input ends in a sentence."""
 
-import difflib
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -12,9 +12,22 @@ import ibis.expr.types as ir
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.features import Features
 from aitm_kedro.core.funnel import IMPRESSION_ID, IMPRESSION_TIME, Funnel, oracle_column, time_column
-from aitm_kedro.core.ragged import LARGEST_WEIGHT
+from aitm_kedro.tables.column_names import nearest_names
+from aitm_kedro.tables.forms import (
+    can_read,
+    read_category,
+    read_features,
+    read_number,
+    require_features,
+    require_number,
+)
+from aitm_kedro.tables.label_values import read_label, require_label
 from aitm_kedro.tables.parameters import Ingestion, Split
-from aitm_kedro.tables.values import as_category, as_number, as_time, without_nan
+from aitm_kedro.tables.requirements import Requirement, enforce, measure
+from aitm_kedro.tables.times import Reading, decide, examine
+from aitm_kedro.tables.values import as_category, as_number
+
+logger = logging.getLogger(__name__)
 
 LabelSource = Literal["columns", "times"]
 
@@ -32,6 +45,7 @@ class Source:
         rows: number of raw rows.
         first: time of the earliest impression; None without times.
         last: time of the latest one.
+        read_as: column -> how it was read, for columns that were not of the type that they have now.
     """
 
     table: ir.Table
@@ -41,41 +55,81 @@ class Source:
     rows: int
     first: datetime | None
     last: datetime | None
+    read_as: Mapping[str, str]
 
 
 def read_source(raw: ir.Table, *, funnel: Funnel, features: Features, split: Split, ingestion: Ingestion) -> Source:
-    """Select, check and type the columns that the parameters name.
-
-    The data are scanned once, and once more for each list with weights.
+    """Select, check and type the columns that the parameters name; the data are scanned once.
 
     Raises:
-        InputError: a column is missing, or holds what it must not.
+        InputError: the table is empty, a column is missing, or holds what it must not.
     """
+    _check_not_empty(raw)
     raw = rename_columns(raw, ingestion.rename)
     check_features(raw, features, funnel)
     labels_from = find_labels(raw.columns, funnel, ingestion.labels_from)
     labels = funnel.steps if labels_from == "columns" else ()
     moments = tuple(time_column(step) for step in funnel.steps)
     events = moments if labels_from == "times" else ()
-    times = [name for name in (IMPRESSION_TIME, *moments) if name in raw.columns]
     oracle = _find_oracle(raw.columns, funnel)
-    plain = _find_plain(raw, funnel, features, split)
     _check_present(raw.columns, [IMPRESSION_ID], "it names each impression")
     if events:
         _check_present(raw.columns, [IMPRESSION_TIME], "labels made from event times need it")
-    _check_types(raw, labels, funnel)
-    facts = _check_values(raw, times=times, labels=labels, weight=funnel.row_weight)
-    check_list_weights(raw, features)
+    _check_id(raw)
+    plain = _read_plain(raw, funnel, features, split, trim=ingestion.trim)
+    requirements = [require_label(name, raw[name], ingestion.label_values) for name in labels]
+    requirements += _require_row_weight(raw, funnel) + require_features(raw, features)
+    times = {name: raw[name] for name in (IMPRESSION_TIME, *moments) if name in raw.columns}
+    facts = _scan(raw, times, requirements, funnel, ingestion)
+    readings = {name: _read_time(name, column, ingestion, facts) for name, column in times.items()}
     columns = {
-        IMPRESSION_ID: raw[IMPRESSION_ID].cast("string" if raw[IMPRESSION_ID].type().is_string() else "int64"),
-        **{name: as_time(raw[name]) for name in times},
-        **{name: without_nan(raw[name]) for name in plain if name not in times},
-        **{name: without_nan(raw[name]).cast("int8") for name in labels},
+        IMPRESSION_ID: _read_id(raw[IMPRESSION_ID]),
+        **plain,
+        **{name: reading.column for name, reading in readings.items()},
+        **{name: read_label(raw[name], ingestion.label_values) for name in labels},
         **{name: as_number(raw[name]) for name in oracle},
     }
+    _warn_of_twins(raw, columns)
+    shown = readings.get(IMPRESSION_TIME)
     return Source(
-        table=_select(raw, columns), labels_from=labels_from, outcomes=events or labels, oracle=oracle, **facts
+        table=_select(raw, columns),
+        labels_from=labels_from,
+        outcomes=events or labels,
+        oracle=oracle,
+        rows=facts["rows"],
+        first=shown.first if shown else None,
+        last=shown.last if shown else None,
+        read_as=_read_as(raw, columns, readings),
     )
+
+
+def _check_not_empty(raw: ir.Table) -> None:
+    # Whether there is a row is quick to say, and comes first: an empty file has not the right columns either.
+    if not raw.columns or not raw.limit(1).count().execute():
+        named = f"it has the columns {', '.join(raw.columns)}, but no rows" if raw.columns else "not even columns"
+        raise InputError(f"raw_impressions is empty: {named}; check the file, and 'filepath' in the catalog")
+
+
+def _warn_of_twins(raw: ir.Table, read: Collection[str]) -> None:
+    """Engines rename the second of two columns of one name, before anybody else sees them."""
+    for name in read:
+        twin = f"{name}_1"
+        if twin in raw.columns and twin not in read:
+            logger.warning(
+                "raw_impressions has the columns '%s' and '%s': if its file names '%s' twice (or once in other case), "
+                "the engine has renamed the second one, and the first one is read; name each column once.",
+                name, twin, name,
+            )  # fmt: skip
+
+
+def _read_as(raw: ir.Table, columns: Mapping[str, ir.Value], readings: Mapping[str, Reading]) -> dict[str, str]:
+    """How columns were read that were of another kind: for the log and the report."""
+    found = {name: reading.what for name, reading in readings.items() if reading.what}
+    for name, column in columns.items():
+        given, kind = raw[name].type(), column.type()
+        if (given.is_string() and not kind.is_string()) or given.is_binary():
+            found.setdefault(name, f"{given} as {kind}")
+    return found
 
 
 def _select(raw: ir.Table, columns: dict[str, ir.Value]) -> ir.Table:
@@ -111,34 +165,28 @@ def check_features(table: ir.Table, features: Features, funnel: Funnel) -> None:
     except ValueError as error:
         raise InputError(str(error)) from error
     _check_present(table.columns, features.names, "features names it")
+    _check_present(table.columns, features.weights, "features.lists names it")
     for name in features.numeric:
         kind = table[name].type()
-        if not (kind.is_numeric() or kind.is_boolean() or kind.is_null()):
+        if not can_read("numeric", kind):
             place = "lists" if kind.is_array() else "categorical"
             raise InputError(f"features.numeric names '{name}', which is {kind}; list it under features.{place}")
     for name in features.categorical:
         kind = table[name].type()
-        if kind.is_array():
-            raise InputError(f"features.categorical names '{name}', which is {kind}; list it under features.lists")
-        if kind.is_nested() or kind.is_binary():
-            raise InputError(f"features.categorical names '{name}', which is {kind}; it must hold one value a row")
+        if not can_read("categorical", kind):
+            advice = "list it under features.lists" if kind.is_array() else "it must hold one value a row"
+            raise InputError(f"features.categorical names '{name}', which is {kind}; {advice}")
     _check_lists(table, features)
 
 
 def _check_lists(table: ir.Table, features: Features) -> None:
-    _check_present(table.columns, features.weights, "features.lists names it")
     for feature in features.lists:
         kind = table[feature.name].type()
-        if not kind.is_array():
-            raise InputError(
-                f"features.lists names '{feature.name}', which is {kind}; list it under features.categorical"
-            )
-        if kind.value_type.is_nested() or kind.value_type.is_binary():
-            raise InputError(
-                f"features.lists names '{feature.name}', which is {kind}; its lists must hold text or numbers"
-            )
+        if not can_read("list", kind):
+            advice = "its lists must hold text or numbers" if kind.is_array() else "list it under features.categorical"
+            raise InputError(f"features.lists names '{feature.name}', which is {kind}; {advice}")
         weights = table[feature.weights].type() if feature.weights else None
-        if weights is not None and not (weights.is_array() and weights.value_type.is_numeric()):
+        if weights is not None and not can_read("weights", weights):
             raise InputError(
                 f"features.lists names '{feature.weights}' as weights of '{feature.name}', but it is {weights}; it "
                 "must hold a list of numbers in each row"
@@ -180,19 +228,19 @@ def _find_oracle(columns: Collection[str], funnel: Funnel) -> tuple[str, ...]:
     return names if present else ()
 
 
-def _find_plain(raw: ir.Table, funnel: Funnel, features: Features, split: Split) -> list[str]:
-    """Columns that go through as they are: features, segment, row weight, and the one that says train or test."""
-    names = [*features.names, *features.weights]
+def _read_plain(raw: ir.Table, funnel: Funnel, features: Features, split: Split, *, trim: bool) -> dict[str, ir.Column]:
+    """Features, segment, row weight, and the column that says train or test."""
+    columns = {}
     if funnel.segment:
         _check_present(raw.columns, [funnel.segment], "funnel.segment names it")
-        names.append(funnel.segment)
+        columns[funnel.segment] = read_category(raw[funnel.segment], trim=trim)
     if funnel.row_weight:
         _check_present(raw.columns, [funnel.row_weight], "funnel.row_weight names it")
-        names.append(funnel.row_weight)
+        columns[funnel.row_weight] = read_number(raw[funnel.row_weight])
     if split.by == "column" and split.column:
         _check_present(raw.columns, [split.column], "split.column names it")
-        names.append(split.column)
-    return list(dict.fromkeys(names))
+        columns[split.column] = read_category(raw[split.column], trim=trim)
+    return columns | read_features(raw, features, trim=trim)
 
 
 def _check_present(columns: Iterable[str], names: Iterable[str], reason: str) -> None:
@@ -200,9 +248,7 @@ def _check_present(columns: Iterable[str], names: Iterable[str], reason: str) ->
     missing = [name for name in names if name not in columns]
     if not missing:
         return
-    hints = [
-        f"'{close[0]}' for '{name}'" for name in missing if (close := difflib.get_close_matches(name, columns, n=1))
-    ]
+    hints = [f"'{near}' for '{name}'" for name, near in nearest_names(missing, columns).items()]
     raise InputError(
         f"the impressions have no column {', '.join(repr(name) for name in missing)} ({reason})"
         + (
@@ -213,19 +259,20 @@ def _check_present(columns: Iterable[str], names: Iterable[str], reason: str) ->
     )
 
 
-def _check_types(raw: ir.Table, labels: Sequence[str], funnel: Funnel) -> None:
+def _check_id(raw: ir.Table) -> None:
     kind = raw[IMPRESSION_ID].type()
-    if not (kind.is_integer() or kind.is_string()):
+    if not (kind.is_integer() or kind.is_string() or kind.is_uuid() or kind.is_decimal()):
         raise InputError(f"column '{IMPRESSION_ID}' is {kind}; it must be an integer or text")
-    for name in labels:
-        kind = raw[name].type()
-        if not (kind.is_numeric() or kind.is_boolean() or kind.is_null()):
-            raise InputError(f"label column '{name}' is {kind}; it must hold 0, 1 or null")
-    if funnel.row_weight:
-        _check_row_weight(raw, funnel.row_weight, funnel)
 
 
-def _check_row_weight(raw: ir.Table, name: str, funnel: Funnel) -> None:
+def _read_id(column: ir.Column) -> ir.Column:
+    return column.cast("int64") if column.type().is_integer() else as_category(column)
+
+
+def _require_row_weight(raw: ir.Table, funnel: Funnel) -> list[Requirement]:
+    name = funnel.row_weight
+    if name is None:
+        return []
     taken = {IMPRESSION_ID, IMPRESSION_TIME, *map(time_column, funnel.steps), *map(oracle_column, funnel.steps)}
     if name in taken:
         raise InputError(
@@ -233,81 +280,44 @@ def _check_row_weight(raw: ir.Table, name: str, funnel: Funnel) -> None:
             "column, or null"
         )
     kind = raw[name].type()
-    if not (kind.is_numeric() or kind.is_null()):
+    if kind.is_boolean() or not can_read("numeric", kind):
         raise InputError(f"funnel.row_weight names '{name}', which is {kind}; it must hold numbers from 0 on")
+    numbers = require_number(name, raw[name], least=0, is_null_wrong=True)
+    return [replace(numbers, holds=f"{numbers.holds} (funnel.row_weight names it)")]
 
 
-def _check_values(raw: ir.Table, *, times: Sequence[str], labels: Sequence[str], weight: str | None) -> dict[str, Any]:
-    """Look at every value that must be of a form, in one aggregate; returns rows, first and last impression time."""
-    needed = dict.fromkeys(times, "timestamps (such as 2024-03-31 23:59:59) or null")
-    needed |= dict.fromkeys(labels, "0, 1 or null")
-    needed |= {weight: f"numbers from 0 to {LARGEST_WEIGHT:g} (funnel.row_weight names it)"} if weight else {}
-    facts = _scan(raw, times=times, labels=labels, weight=weight)
-    if facts["rows"] == 0:
-        raise InputError("raw_impressions has no rows")
+def _scan(
+    raw: ir.Table,
+    times: Mapping[str, ir.Column],
+    requirements: Sequence[Requirement],
+    funnel: Funnel,
+    ingestion: Ingestion,
+) -> dict[str, Any]:
+    """Look at every value in one query, and check what must hold."""
+    expressions = {"rows": raw.count(), "null_ids": raw[IMPRESSION_ID].isnull().sum(), **measure(requirements)}
+    if funnel.row_weight:
+        expressions["largest_weight"] = as_number(raw[funnel.row_weight]).max()
+    for name, column in times.items():
+        expressions |= {f"{what}_of_{name}": value for what, value in examine(column, ingestion.time).items()}
+    facts: dict[str, Any] = raw.aggregate(**expressions).to_pyarrow().to_pylist()[0]
     if facts["null_ids"]:
         raise InputError(f"column '{IMPRESSION_ID}' is null in {facts['null_ids']} rows; give every impression an id")
-    for name, values in needed.items():
-        if facts[f"wrong_{name}"]:
-            raise InputError(
-                f"column '{name}' must hold {values}, but {facts[f'wrong_{name}']} rows hold something else, "
-                f"for example {facts[f'example_{name}']}"
-            )
-    if facts.get("null_times"):
-        raise InputError(f"column '{IMPRESSION_TIME}' is null in {facts['null_times']} rows; fill it or leave them out")
+    enforce(raw, requirements, facts)
     if facts.get("largest_weight") == 0:
         raise InputError(
-            f"column '{weight}' (funnel.row_weight names it) is 0 in all {facts['rows']} rows, so that none would "
-            "count; correct it, or set funnel.row_weight to null"
+            f"column '{funnel.row_weight}' (funnel.row_weight names it) is 0 in all {facts['rows']} rows, so that none "
+            "would count; correct it, or set funnel.row_weight to null"
         )
-    moments = {name: facts[name].to_pydatetime() if name in facts else None for name in ("first", "last")}
-    return {"rows": int(facts["rows"]), **moments}
+    return facts
 
 
-def check_list_weights(raw: ir.Table, features: Features) -> None:
-    """Check that weights of lists are numbers from 0 on that float32 can hold, and as many as there are values.
-
-    Raises:
-        InputError: naming the column.
-    """
-    for feature in features.lists:
-        if feature.weights is None:
-            continue
-        values, weights = raw[feature.name], raw[feature.weights]
-        differ = _length(values) != _length(weights)
-        each = raw.select(weight=weights.unnest())["weight"].cast("float64")
-        wrong = (each.isnull() | each.isnan() | (each < 0) | (each > LARGEST_WEIGHT)).fill_null(True)
-        for count, complaint in (
-            (raw.filter(differ).count(), f"rows have another number of weights than of values of '{feature.name}'"),
-            (wrong.sum(), f"of its weights are no numbers from 0 to {LARGEST_WEIGHT:g}"),
-        ):
-            found = count.to_pyarrow().as_py()
-            if found:
-                raise InputError(f"column '{feature.weights}' is wrong: {found} {complaint}; mend it")
-
-
-def _length(lists: ir.ArrayColumn) -> ir.IntegerValue:
-    """Number of values; 0 for null, of which some engines say that it is null and others that it is -1."""
-    return ibis.greatest(lists.length().fill_null(0), 0)
-
-
-def _scan(raw: ir.Table, *, times: Sequence[str], labels: Sequence[str], weight: str | None) -> dict[str, Any]:
-    """Count what is wrong, with an example each, and find the first and the last impression; one query."""
-    wrong = {name: raw[name].notnull() & as_time(raw[name]).isnull() for name in times}
-    wrong |= {name: ~as_number(raw[name]).isin([0.0, 1.0]) for name in labels}
-    expressions: dict[str, ir.Value] = {"rows": raw.count(), "null_ids": raw[IMPRESSION_ID].isnull().sum()}
-    if IMPRESSION_TIME in times:
-        moment = as_time(raw[IMPRESSION_TIME])
-        expressions |= {"first": moment.min(), "last": moment.max(), "null_times": raw[IMPRESSION_TIME].isnull().sum()}
-    if weight is not None:
-        number = as_number(raw[weight])
-        wrong[weight] = ~number.between(0, LARGEST_WEIGHT).fill_null(False)
-        expressions["largest_weight"] = number.max()
-    for name, condition in wrong.items():
-        is_wrong = condition.fill_null(False)
-        expressions[f"wrong_{name}"] = is_wrong.sum()
-        expressions[f"example_{name}"] = as_category(raw[name]).fill_null("null").max(where=is_wrong)
-    return dict(raw.aggregate(**expressions).to_pandas().to_dict("records")[0])
+def _read_time(name: str, column: ir.Column, ingestion: Ingestion, facts: Mapping[str, Any]) -> Reading:
+    suffix = f"_of_{name}"
+    found = {key.removesuffix(suffix): value for key, value in facts.items() if key.endswith(suffix)}
+    reading = decide(name, column, ingestion.time, found)
+    if name == IMPRESSION_TIME and (nulls := facts["rows"] - found["known"]):
+        raise InputError(f"column '{name}' is null in {nulls} rows; fill it or leave them out")
+    return reading
 
 
 def empty_oracle(table: ir.Table, funnel: Funnel) -> ir.Table:

@@ -14,8 +14,13 @@ from aitm_kedro.tables.values import naive_utc
 PARTS = ("train", "valid", "test")
 
 
-def split_impressions(table: ir.Table, split: Split) -> dict[str, ir.Table]:
+def split_impressions(table: ir.Table, split: Split, *, aside: str = "") -> dict[str, ir.Table]:
     """The rows of each of 'train', 'valid' and 'test'.
+
+    Args:
+        table: impressions.
+        split: how they are divided.
+        aside: what to add to a complaint about a part without rows, such as where rows have gone before.
 
     Raises:
         InputError: the split cannot be made, or a part of it is empty.
@@ -25,9 +30,10 @@ def split_impressions(table: ir.Table, split: Split) -> dict[str, ir.Table]:
     # Whether there is a row is quick to say; only the complaint counts them.
     empty = [name for name, part in tables.items() if not part.limit(1).count().execute()]
     if empty:
-        found = ", ".join(f"{name} {part.count().execute()}" for name, part in tables.items())
+        found = ", ".join(f"{name} {part.count().execute():,}" for name, part in tables.items())
         raise InputError(
             f"the split by {split.by} leaves {' and '.join(empty)} empty (rows: {found}); change the parameter 'split'"
+            f"{aside}"
         )
     return tables
 

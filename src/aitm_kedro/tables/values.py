@@ -1,4 +1,4 @@
-"""Reads single values: as a category, a number or a moment, for training and for new rows alike."""
+"""Reads single values: as a category or a number, for training and for new rows alike."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -7,6 +7,8 @@ import ibis
 import ibis.expr.types as ir
 import pandas as pd
 import pyarrow as pa
+
+from aitm_kedro.tables.dialects import hexadecimal, utf8
 
 # Up to here a float holds every whole number exactly.
 _WHOLE = 2.0**53
@@ -22,10 +24,17 @@ def without_nan(column: ir.Column) -> ir.Column:
 def as_category(column: ir.Column) -> ir.StringColumn:
     """The column as text, null where it is null or NaN.
 
-    Whole floats are written as integers, so that a column of integers reads the same whether or not nulls (or a JSON
-    parser) made floats of it.
+    Whole floats and decimals are written as integers, so that a column of integers reads the same whether or not nulls
+    (or a JSON parser, or a database) made another type of it. Bytes are the text that they spell in UTF-8, and
+    hexadecimal digits where they spell none.
     """
-    if not column.type().is_floating():
+    kind = column.type()
+    if kind.is_binary():
+        return ibis.coalesce(utf8(column), hexadecimal(column))
+    if kind.is_decimal():
+        text = column.cast("string")
+        return text.contains(".").ifelse(text.re_replace(r"\.?0+$", ""), text)
+    if not kind.is_floating():
         return column.cast("string")
     known = without_nan(column.cast("float64"))
     integer = known.try_cast("int64")  # null for what is too large, such as infinity
@@ -34,18 +43,14 @@ def as_category(column: ir.Column) -> ir.StringColumn:
 
 
 def as_number(column: ir.Column) -> ir.FloatingColumn:
-    """The column as float64, null where it is null or NaN."""
-    return without_nan(column.cast("float64"))
+    """The column as float64, null where it is null or NaN, or text that is no number."""
+    number = column.try_cast("float64") if column.type().is_string() else column.cast("float64")
+    return without_nan(number)
 
 
-def as_time(column: ir.Column) -> ir.TimestampColumn:
-    """The column as a timestamp (UTC, without zone); null where it cannot be read as one."""
-    kind = column.type()
-    if kind.is_string():
-        return column.try_cast("timestamp")
-    if kind.is_timestamp() or kind.is_date():
-        return column.cast("timestamp")
-    return ibis.null("timestamp")
+def not_blank(text: ir.StringValue) -> ir.StringValue:
+    """The text without spaces around it; null if nothing is left."""
+    return text.strip().nullif("")
 
 
 def naive_utc(moment: datetime) -> datetime:

@@ -1,7 +1,7 @@
 """The vocabulary: which ids each feature has, by a frequency filter and quantile bins, learnt from train alone."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import ibis
 import ibis.expr.types as ir
@@ -12,6 +12,7 @@ import pyarrow as pa
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.features import Features
 from aitm_kedro.tables.parameters import VocabularyOptions
+from aitm_kedro.tables.sentences import join_names, percent
 from aitm_kedro.tables.values import as_category, as_number, small_table, without_nan
 
 logger = logging.getLogger(__name__)
@@ -27,12 +28,17 @@ SCHEMA = {
 }
 
 
+NEARLY_UNIQUE = 0.9
+"""Share of a feature's values without an id of their own from which on it is warned of; a long tail has some 15 %."""
+
+
 def learn_vocabulary(table: ir.Table, features: Features, options: VocabularyOptions) -> pd.DataFrame:
     """Learn the ids of every feature, one narrow query a feature.
 
     Categorical: id 0 is rare, unseen or null; then values by count (descending) and value. List: the same, of all
     values of all rows; id 0 also stands for a row without any. Numeric: id 0 is null; then quantile bins
-    [lower, upper) in rising order. Every feature has a row of id 0; constant features have none at all.
+    [lower, upper) in rising order. Every feature has a row of id 0; constant features have none at all. Warns of
+    constant features and of nearly unique ones.
 
     Args:
         table: counted impressions.
@@ -46,23 +52,60 @@ def learn_vocabulary(table: ir.Table, features: Features, options: VocabularyOpt
         InputError: a feature is wholly null, or all features are constant.
     """
     rows, known = _count_known(table, features)
-    parts = []
+    learnt = {}
     for name in features.names:
         if name in features.numeric:
-            part = _learn_bins(table, name, rows=rows, known=known[name], bins=options.bins)
+            learnt[name] = _learn_bins(table, name, rows=rows, known=known[name], bins=options.bins)
         else:
             kind = "categorical" if name in features.categorical else "list"
-            part = _learn_values(table, name, kind=kind, rows=rows, min_count=options.threshold)
-        if (part["count"] > 0).sum() > 1:
-            parts.append(part)
-        else:
-            logger.warning("Feature '%s' is constant among the %d counted impressions; left out", name, rows)
-    if not parts:
+            learnt[name] = _learn_values(table, name, kind=kind, rows=rows, min_count=options.threshold)
+    constant = [name for name, part in learnt.items() if (part["count"] > 0).sum() <= 1]
+    rare = {name: _share_of_rare(part, nulls=rows - known[name]) for name, part in learnt.items()}
+    _warn_of_constant([name for name in constant if rare[name] < NEARLY_UNIQUE], rows=rows)
+    _warn_of_nearly_unique(rare, constant, min_count=options.threshold)
+    if len(constant) == len(learnt):
         raise InputError(
-            f"every feature is constant among the {rows} counted train impressions; check the parameter 'features', or "
-            f"lower vocabulary.min_count ({options.threshold})"
+            f"every feature is constant among the {rows:,} counted train impressions; check the parameter 'features', "
+            f"or lower vocabulary.min_count ({options.threshold})"
         )
-    return pd.concat(parts, ignore_index=True)
+    return pd.concat([part for name, part in learnt.items() if name not in constant], ignore_index=True)
+
+
+def _share_of_rare(part: pd.DataFrame, *, nulls: int) -> float:
+    """Share of the known values of a feature that have no id of their own, because each occurs too rarely; numeric: 0.
+
+    Args:
+        part: ids of the feature.
+        nulls: rows without a value, which have id 0 as well.
+    """
+    without_id = int(part["count"].iloc[0]) - nulls
+    return without_id / (without_id + int(part["count"].iloc[1:].sum()))
+
+
+def _warn_of_constant(names: Sequence[str], *, rows: int) -> None:
+    if names:
+        logger.warning(
+            f"{_features_are([repr(name) for name in names])} constant among the {rows:,} counted train impressions "
+            "and therefore left out; check where the values come from, or take them out of features."
+        )
+
+
+def _warn_of_nearly_unique(rare: Mapping[str, float], constant: Collection[str], *, min_count: int) -> None:
+    names = [
+        f"{name!r} ({percent(share, 1)}{', left out' if name in constant else ''})"
+        for name, share in sorted(rare.items(), key=lambda item: -item[1])
+        if share >= NEARLY_UNIQUE
+    ]
+    if names:
+        logger.warning(
+            f"{_features_are(names)} nearly unique, as ids of requests are: for that share of the counted train "
+            f"impressions the value occurs fewer than {min_count} times (vocabulary.min_count), and all such values "
+            "have one id together; group them, lower min_count, or take such columns out of features."
+        )
+
+
+def _features_are(names: Sequence[str]) -> str:
+    return f"Feature{'s' if len(names) > 1 else ''} {join_names(names)} {'are' if len(names) > 1 else 'is'}"
 
 
 def _count_known(table: ir.Table, features: Features) -> tuple[int, Mapping[str, int]]:
@@ -82,7 +125,7 @@ def _count_known(table: ir.Table, features: Features) -> tuple[int, Mapping[str,
     empty = [name for name, count in known.items() if count == 0]
     if empty:
         raise InputError(
-            f"feature {', '.join(repr(name) for name in empty)} is null in all {first['rows']} counted train "
+            f"feature {', '.join(repr(name) for name in empty)} is null in all {first['rows']:,} counted train "
             "impressions; fill it or take it out of features"
         )
     return int(first["rows"]), known

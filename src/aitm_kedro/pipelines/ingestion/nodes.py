@@ -34,7 +34,7 @@ def ingest_impressions(
         funnel: the steps.
         features: columns to keep.
         split: which may need a column.
-        ingestion: names, and where labels come from.
+        ingestion: names, where labels come from, and in which forms columns are.
 
     Returns:
         impressions, oracle, ingestion_report.
@@ -45,6 +45,8 @@ def ingest_impressions(
             "give it the type 'aitm_kedro.datasets.Table' (or ibis.FileDataset)"
         )
     source = read_source(raw, funnel=funnel, features=features, split=split, ingestion=ingestion)
+    if source.read_as:
+        logger.info("Columns read: %s", "; ".join(f"'{name}' {how}" for name, how in source.read_as.items()))
     unique = deduplicate(source.table, outcomes=source.outcomes)
     if source.labels_from == "times":
         assert source.last is not None
@@ -80,6 +82,7 @@ def _report(source: Source, aside: RowsAside, funnel: Funnel, source_report: dic
         last_impression=source.last,
         observed_until=observed_until(funnel, end) if end else None,
         mature_until=mature_until(funnel, end) if end else None,
+        read_as=dict(source.read_as),
         source=source_report,
     )
 

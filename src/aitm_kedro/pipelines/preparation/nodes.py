@@ -8,10 +8,10 @@ import pandas as pd
 from aitm_kedro.core.features import Features, FeatureSpecs
 from aitm_kedro.core.funnel import Funnel
 from aitm_kedro.core.published import Published
-from aitm_kedro.tables import consistency, encoding, feature_specs, sampling, splitting, statistics, vocabulary
+from aitm_kedro.tables import consistency, drift, encoding, feature_specs, sampling, splitting, statistics, vocabulary
 from aitm_kedro.tables.known_counts import compare_counts
 from aitm_kedro.tables.parameters import Labels, Sampling, Split, VocabularyOptions
-from aitm_kedro.tables.reports import CountsReport, LabelReport, SamplingReport
+from aitm_kedro.tables.reports import CountsReport, DriftReport, LabelReport, SamplingReport
 from aitm_kedro.tables.source import check_features
 
 logger = logging.getLogger(__name__)
@@ -24,7 +24,8 @@ def check_labels(impressions: ir.Table, funnel: Funnel, labels: Labels) -> tuple
         legal_impressions (consistent labels), illegal_impressions (inconsistent ones, as they came in), label_report.
     """
     report = consistency.label_report(impressions, funnel, labels.policy)
-    logger.info("Labels (%s): %d rows in, %d out", labels.policy, report.rows_in, report.rows_out)
+    logger.info(f"Labels ({labels.policy}): {report.rows_in:,} rows in, {report.rows_out:,} out")
+    consistency.warn_of_inconsistency(report, funnel)
     consistent = consistency.make_consistent(impressions, funnel, labels.policy)
     return consistent, consistency.inconsistent_rows(impressions, funnel), report
 
@@ -36,14 +37,16 @@ def check_published(
     return compare_counts(impressions, funnel=funnel, features=features, split=split, published=published)
 
 
-def split_impressions(impressions: ir.Table, split: Split) -> tuple[ir.Table, ir.Table, ir.Table]:
+def split_impressions(
+    impressions: ir.Table, report: LabelReport, funnel: Funnel, split: Split
+) -> tuple[ir.Table, ir.Table, ir.Table]:
     """Divide the impressions into train, validation and test."""
-    parts = splitting.split_impressions(impressions, split)
+    parts = splitting.split_impressions(impressions, split, aside=consistency.rows_set_aside(report, funnel))
     return parts["train"], parts["valid"], parts["test"]
 
 
 def downsample_negatives(
-    train: ir.Table, valid: ir.Table, funnel: Funnel, options: Sampling
+    train: ir.Table, valid: ir.Table, labels: LabelReport, funnel: Funnel, options: Sampling
 ) -> tuple[ir.Table, ir.Table, SamplingReport]:
     """Drop final-step negatives of train and validation until positives are lambda of train.
 
@@ -52,7 +55,8 @@ def downsample_negatives(
     """
     splits = {"train": train, "valid": valid}
     before = {name: sampling.count_by_segment(table, funnel) for name, table in splits.items()}
-    sampling.check_classes(before["train"], before["valid"], funnel)
+    aside = consistency.rows_set_aside(labels, funnel)
+    sampling.check_classes(before["train"], before["valid"], funnel, aside=aside)
     rates = sampling.keep_rates(before["train"], funnel, options)
     samples = {
         name: sampling.downsample(table, before[name], rates=rates, funnel=funnel, seed=options.seed)
@@ -62,6 +66,9 @@ def downsample_negatives(
         name: {"before": before[name], "after": sampling.count_by_segment(sample, funnel)}
         for name, sample in samples.items()
     }
+    after = {name: split["after"] for name, split in counts.items()}
+    sampled = f" (left by downsampling to sampling.positive_share {options.positive_share}; null keeps every row)"
+    sampling.check_classes(after["train"], after["valid"], funnel, aside=sampled)
     logger.info("Kept %.4g of the final step's negatives", rates.overall)
     report = sampling.sampling_report(counts, rates=rates, funnel=funnel, sampling=options)
     return samples["train"], samples["valid"], report
@@ -79,7 +86,7 @@ def build_vocabulary(
     counted = {"sample": train_sample, "train": train, "train_and_valid": train.union(valid)}[options.counted]
     check_features(counted, features, funnel)
     learnt = vocabulary.learn_vocabulary(counted, features, options)
-    logger.info("Vocabulary: %d fields, %d rows", learnt["feature"].nunique(), len(learnt))
+    logger.info(f"Vocabulary: {learnt['feature'].nunique():,} fields, {len(learnt):,} rows")
     return vocabulary.as_table(learnt)
 
 
@@ -93,6 +100,15 @@ def encode_impressions(table: ir.Table, words: ir.Table, funnel: Funnel, feature
     return encoding.encode_examples(table, words, funnel=funnel, features=features)
 
 
+def measure_drift(
+    train: ir.Table, valid: ir.Table, test: ir.Table, report: SamplingReport, specs: FeatureSpecs, funnel: Funnel
+) -> DriftReport:
+    """Compare validation and test with train as it was before downsampling; warn where test is far from it."""
+    found = drift.drift_report(train, valid, test, sampling=report, specs=specs, funnel=funnel)
+    drift.tell_drift(found, "test")
+    return found
+
+
 def describe_dataset(train: ir.Table, valid: ir.Table, test: ir.Table, words: ir.Table, funnel: Funnel) -> pd.DataFrame:
-    """The paper's Table 1 for this run."""
+    """The paper's Table 1 for this run; warn of too few labels."""
     return statistics.describe_dataset({"train": train, "valid": valid, "test": test}, words, funnel)
