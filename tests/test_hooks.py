@@ -1,108 +1,168 @@
-"""Whether examples were prepared with the parameters of now: new options make no difference, changed ones do."""
+"""What happens when: hooks called as Kedro calls them, in a project of a few nodes."""
 
-from datetime import UTC, datetime
+import json
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 from kedro.io import DataCatalog
+from kedro.pipeline import Node, Pipeline
+from kedro.runner import SequentialRunner
 
-from aitm_kedro.config.schema import PREPARATION, TOP_LEVEL
-from aitm_kedro.core.provenance import RunRecord
-from aitm_kedro.datasets import JSON
-from aitm_kedro.hooks import EXAMPLES, as_plain, prepared_otherwise
+from aitm_kedro import hooks, retention
+from aitm_kedro.config.runs import resolve_runs
+from aitm_kedro.core.errors import InputError
+from aitm_kedro.core.provenance import NodeCost
+from aitm_kedro.datasets import JSON, TypedJSON
+from aitm_kedro.hooks import ProjectHooks
+from aitm_kedro.running.lock import HOLDER, LOCK
+from aitm_kedro.running.log import FILE
 
-VERSION = "2024-01-01T00.00.00.000Z"
-NOW = {
-    "ali_ccp": {},
-    "funnel": {"steps": ["click", "buy"], "main_steps": ["buy"]},
-    "features": {"categorical": ["city"], "numeric": ["age"]},
-    "ingestion": {},
-    "labels": {"policy": "drop"},
-    "split": {"by": "shares"},
-    "sampling": {"positive_share": 0.1},
-    "vocabulary": {"min_count": 10},
-}
+VERSIONS = iter(f"2024-01-{day:02d}T00.00.00.000Z" for day in range(1, 29))
 
 
-def typed(parameters):
-    """As Kedro hands them to the hooks: objects of their classes."""
-    return {key: TOP_LEVEL[key].model_validate(value) for key, value in parameters.items()}
+def make():
+    return {}
 
 
-def record(parameters):
-    """The record of a run with these parameters, as JSON."""
-    made = RunRecord(
-        finished=datetime.now(UTC),
-        run={},
-        commit=None,
-        libraries={},
-        machine={},
-        parameters=parameters,
-        datasets={},
-        nodes={},
-    )
-    return made.model_dump(mode="json")
+class Project:
+    """Hooks, and runs that call them as Kedro's session does."""
+
+    def __init__(self, folder, monkeypatch):
+        self.folder, self.hooks = folder, ProjectHooks()
+        self.records = folder / "data/08_reporting/test"
+        self.parameters = {"runs": {"aitm": {}}, "reference": "aitm"}
+        self.pipeline = Pipeline([Node(make, None, "table", name="make")])
+        monkeypatch.setattr(hooks, "pipelines", {"full": self.pipeline})
+        monkeypatch.setattr(hooks, "configured_runs", lambda: resolve_runs(self.parameters))
+
+    def begin(self, **params):
+        """Up to the moment at which nodes would run."""
+        version = next(VERSIONS)
+        self.hooks.after_context_created(SimpleNamespace(project_path=self.folder, params=self.parameters))
+        catalog = DataCatalog.from_config(
+            {
+                "table": {"type": JSON, "filepath": f"{self.records}/table.json", "versioned": True},
+                "run_record": {
+                    "type": TypedJSON,
+                    "filepath": f"{self.records}/run_record.json",
+                    "schema": "aitm_kedro.core.provenance.RunRecord",
+                    "versioned": True,
+                },
+            },
+            save_version=version,
+        )
+        run_params = {
+            "run_id": version,
+            "project_path": str(self.folder),
+            "env": "test",
+            "runner": str(SequentialRunner()),
+            "only_missing_outputs": False,
+        } | params
+        self.hooks.before_pipeline_run(run_params, self.pipeline, catalog)
+        return run_params, catalog
+
+    def run(self):
+        """A run to the end."""
+        run_params, catalog = self.begin()
+        for node in self.pipeline.nodes:
+            self.hooks.before_node_run(node, run_params["run_id"])
+            catalog.save("table", {})
+            logging.getLogger("aitm_kedro.learning").warning("Few positives.")
+            self.hooks.after_node_run(node, {"table": {}}, run_params["run_id"])
+        self.hooks.after_pipeline_run(run_params, self.pipeline, catalog)
+
+    def leftovers(self):
+        return sorted(path.name for path in self.records.glob(".*"))
 
 
 @pytest.fixture
-def compare(tmp_path):
-    """Keys that differ from those of the run that wrote the examples, whose record says these."""
-
-    def run(recorded, now):
-        files = {"run_record": "run_record.json", EXAMPLES: "train_examples.json"}
-        entries = {
-            name: {"type": JSON, "filepath": str(tmp_path / file), "versioned": True} for name, file in files.items()
-        }
-        catalog = DataCatalog.from_config(entries, save_version=VERSION)
-        catalog.save(EXAMPLES, {})
-        if recorded is not None:
-            catalog.save("run_record", record(recorded))
-        return prepared_otherwise(now, DataCatalog.from_config(entries))
-
-    return run
+def project(tmp_path, monkeypatch):
+    return Project(tmp_path, monkeypatch)
 
 
-def test_the_parameters_of_the_tests_are_those_of_the_preparation():
-    assert tuple(NOW) == PREPARATION
+def test_a_run_is_put_on_record_and_gives_the_lock_back(project, caplog):
+    caplog.set_level(logging.INFO, logger="aitm_kedro")
+    project.run()
+    (path,) = project.records.glob("run_record.json/*/*")
+    record = json.loads(path.read_text())
+    assert record["warnings"] == ["Few positives."]
+    assert record["run"]["runner"] == "SequentialRunner"
+    assert NodeCost.model_validate(record["nodes"]["make"]).seconds >= 0
+    assert caplog.messages[-3:] == [
+        "Results: data/08_reporting/test",
+        "1 warning (details: info.log):",
+        "- Few positives.",
+    ]
+    assert project.leftovers() == [LOCK]
+    assert "make: 0.0 s" in (project.folder / FILE).read_text()
+    project.run()
 
 
-@pytest.mark.parametrize("whole", [True, False], ids=["all options recorded", "as written"])
-def test_a_run_with_the_same_parameters_says_nothing(compare, whole):
-    recorded = {key: as_plain(value) for key, value in typed(NOW).items()} if whole else NOW
-    assert compare(recorded, typed(NOW)) == []
+def test_the_lock_is_held_while_nodes_run_and_while_versions_are_pruned(project, monkeypatch):
+    held = []
+    monkeypatch.setattr(hooks, "prune_versions", lambda *_, **__: held.append((project.records / HOLDER).exists()))
+    project.run()
+    assert held == [True]
+    assert hooks.sweep_leftovers is retention.sweep_leftovers
 
 
-@pytest.mark.parametrize("now", [NOW, {key: value for key, value in NOW.items() if key != "ali_ccp"}])
-def test_a_record_from_before_there_were_lists_and_presets_says_nothing(compare, now):
-    """It names neither ``ali_ccp`` nor ``vocabulary.preset`` nor ``features.lists``."""
-    recorded = {key: as_plain(value) for key, value in typed(NOW).items() if key != "ali_ccp"}
-    del recorded["vocabulary"]["preset"], recorded["features"]["lists"]
-    assert compare(recorded, typed(now)) == []
+def test_a_run_that_fails_gives_the_lock_back_and_leaves_its_traceback_in_the_log(project):
+    run_params, _ = project.begin()
+    assert project.leftovers() == [HOLDER, LOCK]
+    try:
+        raise KeyError("deep inside")
+    except KeyError as error:
+        project.hooks.on_pipeline_error(error, run_params)
+    assert project.leftovers() == [LOCK]
+    log = (project.folder / FILE).read_text()
+    assert "Traceback" in log
+    assert "deep inside" in log
+    project.run()
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("vocabulary", {"min_count": 10, "preset": "released"}),
-        ("vocabulary", {"min_count": 11}),
-        ("features", {"categorical": ["city"], "numeric": ["age"], "lists": ["tags"]}),
-        ("features", {"categorical": ["age", "city"]}),
-        ("ali_ccp", {"max_values": 7}),
-        ("ingestion", {"rename": {"city": "town"}}),
-        ("labels", {"policy": "fail"}),
-        ("split", {"by": "shares", "valid_share": 0.2}),
-        ("sampling", {"positive_share": None}),
-        ("funnel", {"steps": ["click", "buy"], "main_steps": ["click", "buy"]}),
-    ],
-)
-def test_a_changed_option_is_named_by_its_key(compare, key, value):
-    recorded = {name: as_plain(part) for name, part in typed(NOW).items()}
-    assert compare(recorded, typed(NOW | {key: value})) == [key]
+def test_a_run_that_is_refused_gives_everything_back(project):
+    (project.records / "table.json/2099-01-01T00.00.00.000Z/table.json").mkdir(parents=True)
+    before = list(logging.getLogger().handlers)
+    with pytest.raises(InputError, match="2099"):
+        project.begin()
+    assert project.leftovers() == [LOCK]
+    assert logging.getLogger().handlers == before
 
 
-def test_a_record_that_the_classes_of_now_cannot_read_differs(compare):
-    recorded = NOW | {"vocabulary": {"smallest_count": 10}}
-    assert compare(recorded, typed(NOW)) == ["vocabulary"]
+def test_a_record_that_cannot_be_saved_gives_the_lock_back(project):
+    run_params, catalog = project.begin()
+    with pytest.raises(AttributeError):
+        project.hooks.after_pipeline_run(run_params, None, catalog)
+    assert project.leftovers() == [LOCK]
 
 
-def test_without_a_record_nothing_is_said(compare):
-    assert compare(None, typed(NOW)) == []
+def test_a_run_that_was_interrupted_in_a_notebook_does_not_keep_the_next_one_out(project):
+    project.begin()  # Ctrl-C calls no hook
+    project.run()
+    assert project.leftovers() == [LOCK]
+
+
+def test_another_thread_of_the_same_process_is_kept_out(project):
+    project.begin()
+    with (
+        ThreadPoolExecutor(1) as pool,
+        pytest.raises(InputError, match=r"is writing the data of the environment 'test'"),
+    ):
+        pool.submit(project.begin).result()
+
+
+def test_what_killed_runs_left_is_removed_before_a_run(project):
+    version = project.records / "table.json/2023-01-01T00.00.00.000Z"
+    version.mkdir(parents=True)
+    for name in (".table.json.part", ".table.json.writing"):
+        (version / name).write_text("half")
+    project.begin()
+    assert not version.exists()
+
+
+def test_nodes_of_other_processes_are_passed_over(project):
+    (node,) = project.pipeline.nodes
+    project.hooks.before_node_run(node, "elsewhere")
+    project.hooks.after_node_run(node, {}, "elsewhere")

@@ -1,54 +1,112 @@
-"""What happens around every run: parameters are checked as a whole, the run is put on record, old versions go."""
+"""What happens around every run, and when; each concern has a module of its own."""
 
+import atexit
+import contextlib
 import logging
-import os
-import platform
-import resource
-import subprocess
-import sys
+import threading
 import time
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.framework.project import pipelines
-from kedro.io import AbstractVersionedDataset, CatalogProtocol
+from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
-from pydantic import BaseModel, ValidationError
 
-from aitm_kedro.config.schema import PREPARATION, check_parameters, with_defaults
-from aitm_kedro.core.provenance import NodeCost, RunRecord, library_versions
-from aitm_kedro.datasets.versions import version
-from aitm_kedro.retention import prune_versions
+from aitm_kedro.config_loader import configured_runs
+from aitm_kedro.core.provenance import NodeCost
+from aitm_kedro.datasets.versions import local_path
+from aitm_kedro.learning.history import RunHistory
+from aitm_kedro.running.lock import command_line, sole_run
+from aitm_kedro.running.log import FILE, WarningCollector, logged
+from aitm_kedro.running.readiness import (
+    EXAMPLES,
+    check_clock,
+    check_device,
+    check_folders,
+    check_inputs,
+    prepared_otherwise,
+    unfinished,
+)
+from aitm_kedro.running.record import RECORD, peak_memory, record_run
+from aitm_kedro.running.retention import prune_versions, sweep_leftovers
+from aitm_kedro.running.summary import closing_lines
 
-EXAMPLES = "train_examples@arrays"
-
+Catalog = CatalogProtocol[Any, Any]
 logger = logging.getLogger(__name__)
+details = logging.getLogger("aitm_kedro.details")
+"""Of what is written to the log file only."""
+
+BRIEF = 0.1
+"""Seconds; nodes that take less are told in the log file only."""
+
+
+@dataclass
+class _Run:
+    """A run that has begun.
+
+    Attributes:
+        closing: gives back the lock and the log.
+        thread: that runs it.
+        started: node -> when, on the clock of ``time.perf_counter``.
+        nodes: node -> what it took.
+    """
+
+    closing: contextlib.ExitStack
+    thread: int = field(default_factory=threading.get_ident)
+    started: dict[str, float] = field(default_factory=dict)
+    nodes: dict[str, NodeCost] = field(default_factory=dict)
 
 
 class ProjectHooks:
     """Hooks of the project, registered in ``settings.py``."""
 
     def __init__(self) -> None:
-        self._started: dict[str, float] = {}
-        self._nodes: dict[str, NodeCost] = {}
+        self._runs: dict[str, _Run] = {}  # by Kedro's id; a service may have several
         self._parameters: dict[str, Any] = {}
         self._project = Path()
+        self._warnings = WarningCollector()
+        atexit.register(self._end_all)  # Ctrl-C ends a run without a hook
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
-        """Refuse keys that nobody reads, and keys that contradict each other, before anything runs."""
+        """Read the parameters, which the loader refuses if they are wrong, before anything runs."""
+        self._warnings.start()
         self._project = context.project_path
-        check_parameters(context.config_loader["parameters"])  # raw: context.params validates each key by itself
         self._parameters = dict(context.params)
 
-    @hook_impl
-    def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
-        """Begin a record of its own for each run of this process; say so if models would read outdated examples."""
-        self._nodes = {}
+    @hook_impl(tryfirst=True)
+    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: Catalog) -> None:
+        """Open the log, take the lock of the environment, and check everything that can be checked by now."""
+        for identifier, run in list(self._runs.items()):
+            if run.thread == threading.get_ident():  # interrupted in a notebook
+                self._end(identifier)
+        with contextlib.ExitStack() as closing:
+            closing.callback(self._warnings.stop)
+            closing.enter_context(logged(self._project))
+            details.info("%s", "\n".join([command_line(), *self._warnings.sentences]))  # from before the log was open
+            check_folders(pipeline, catalog, project=self._project)
+            record = local_path(RECORD, catalog)
+            closing.enter_context(sole_run(record and record.parent, environment=run_params["env"] or "base"))
+            sweep_leftovers(catalog, {name for registered in pipelines.values() for name in registered.datasets()})
+            self._check(run_params, pipeline, catalog)
+            self._runs[run_params["run_id"]] = _Run(closing.pop_all())
+
+    def _check(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: Catalog) -> None:
+        check_clock(pipeline, catalog, save_version=run_params["run_id"])
+        resumes = run_params["only_missing_outputs"] or "ResumingRunner" in str(run_params["runner"])
+        check_inputs(
+            unfinished(pipeline, catalog) if resumes else pipeline,
+            catalog,
+            registered=dict(pipelines.items()),
+            environment=run_params["env"],
+        )
+        networks = {run.name for run in configured_runs().runs if run.reads_training}
+        check_device(pipeline, self._parameters, networks=networks)
         if EXAMPLES in pipeline.inputs():
             for key in prepared_otherwise(self._parameters, catalog):
                 logger.warning(
@@ -58,85 +116,71 @@ class ProjectHooks:
                 )
 
     @hook_impl
-    def before_node_run(self, node: Node) -> None:
+    def before_node_run(self, node: Node, run_id: str) -> None:
         """Start the clock of a node."""
-        self._started[node.name] = time.perf_counter()
+        if run_id in self._runs:  # not in the processes of a ParallelRunner
+            self._runs[run_id].started[node.name] = time.perf_counter()
 
     @hook_impl
-    def after_node_run(self, node: Node) -> None:
-        """Say how long a node took, and how much memory the process has needed so far at most."""
-        seconds = time.perf_counter() - self._started.pop(node.name)
-        gigabytes = peak_memory()
-        self._nodes[node.name] = NodeCost(seconds=round(seconds, 3), peak_gigabytes=round(gigabytes, 3))
-        logger.info("%s: %.1f s, peak memory of the run so far %.2f GB", node.name, seconds, gigabytes)
+    def after_node_run(self, node: Node, outputs: dict[str, Any], run_id: str) -> None:
+        """Say how long a node took, how much memory the process has needed at most so far, and what a run learnt."""
+        if run_id not in self._runs:
+            return
+        run = self._runs[run_id]
+        seconds, gigabytes = time.perf_counter() - run.started.pop(node.name), peak_memory()
+        run.nodes[node.name] = NodeCost(seconds=round(seconds, 3), peak_gigabytes=round(gigabytes, 3))
+        learnt = _validated(outputs)
+        told = logger if learnt or seconds >= BRIEF else details
+        told.info("%s: %.1f s, %.2f GB%s", node.name, seconds, gigabytes, learnt)
 
-    @hook_impl
-    def after_pipeline_run(
-        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]
-    ) -> None:
-        """Save what this run was: parameters, versions of data and libraries, time and memory; then prune versions."""
-        catalog.save(
-            "run_record",
-            RunRecord(
-                finished=datetime.now(UTC),
-                run={name: value for name, value in run_params.items() if value and name != "runtime_params"},
-                commit=git_commit(self._project),
-                libraries=library_versions(),
-                machine={"system": platform.platform(), "cores": os.cpu_count()},
-                parameters={key: as_plain(value) for key, value in self._parameters.items()},
-                datasets=dataset_versions(pipeline, catalog),
-                nodes=self._nodes,
-            ),
-        )
-        names = {name for registered in pipelines.values() for name in registered.datasets()}
-        prune_versions(catalog, pipeline, keep=self._parameters.get("keep_versions"), names=names)
+    @hook_impl(trylast=True)
+    def after_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: Catalog) -> None:
+        """Save what this run was, prune old versions, sum up, and give back the lock."""
+        identifier = run_params["run_id"]
+        try:
+            record = record_run(
+                run_params=run_params,
+                parameters=self._parameters,
+                pipeline=pipeline,
+                catalog=catalog,
+                nodes=self._runs[identifier].nodes,
+                warnings=self._warnings.sentences,
+            )
+            catalog.save(RECORD, record)
+            names = {name for registered in pipelines.values() for name in registered.datasets()}
+            prune_versions(catalog, pipeline, keep=self._parameters.get("keep_versions"), names=names)
+            for line in closing_lines(
+                pipeline,
+                catalog,
+                parameters=self._parameters,
+                project=self._project,
+                warnings=list(self._warnings.kinds.values()),
+                log=FILE,
+            ):
+                logger.info("%s", line)
+        finally:
+            self._end(identifier)
 
+    @hook_impl(trylast=True)
+    def on_pipeline_error(self, error: Exception, run_params: dict[str, Any]) -> None:
+        """Write where in the code a run failed into the log, and give back the lock."""
+        details.info("The run failed.", exc_info=error)
+        self._end(run_params["run_id"])
 
-def prepared_otherwise(parameters: dict[str, Any], catalog: CatalogProtocol[Any, Any]) -> list[str]:
-    """Keys of the preparation that had other values in the run that wrote the examples, as far as its record tells."""
-    record, written = catalog.get("run_record"), version(EXAMPLES, catalog)
-    if not isinstance(record, AbstractVersionedDataset) or not written:
-        return []
-    path = Path(str(record._get_versioned_path(written)))
-    if not path.exists():
-        return []
-    try:
-        used = RunRecord.model_validate_json(path.read_text()).parameters
-    except ValidationError:  # written by another version of the project, which nobody can compare with
-        return list(PREPARATION)
-    return [key for key in PREPARATION if _with_defaults(key, used) != _with_defaults(key, parameters)]
+    def _end(self, identifier: str) -> None:
+        if identifier in self._runs:
+            self._runs.pop(identifier).closing.close()
 
-
-def _with_defaults(key: str, parameters: dict[str, Any]) -> Any:
-    """A parameter with the defaults of what is not written, so that new options make no difference by themselves."""
-    value = as_plain(parameters.get(key))
-    try:
-        return with_defaults(key, value)
-    except ValidationError:
-        return value
-
-
-def as_plain(value: Any) -> Any:
-    """A parameter, which Kedro may have made an object of already, as JSON can hold it."""
-    return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+    def _end_all(self) -> None:
+        for identifier in list(self._runs):
+            self._end(identifier)
 
 
-def peak_memory() -> float:
-    """Most memory that this process has held so far, in GB."""
-    unit = 1 if sys.platform == "darwin" else 1024  # Linux counts kilobytes, macOS bytes
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
-
-
-def git_commit(project: Path) -> str | None:
-    """Commit of the project's working tree, or None outside of git."""
-    try:
-        command = ["git", "describe", "--always", "--dirty"]
-        result = subprocess.run(command, cwd=project, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return result.stdout.strip()
-
-
-def dataset_versions(pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> dict[str, str]:
-    """Version of each versioned dataset that the run read or wrote."""
-    return {name: found for name in sorted(pipeline.datasets()) if (found := version(name, catalog))}
+def _validated(outputs: dict[str, Any]) -> str:
+    """Mean AUC of the main steps on validation, if a node has trained a run."""
+    for history in outputs.values():
+        if isinstance(history, RunHistory):
+            steps = history.history.main_steps or history.valid_auc
+            aucs = [auc for step in steps if (auc := history.valid_auc.get(step)) is not None]
+            return f", validation AUC {fmean(aucs):.4f}" if aucs else ", validation AUC undefined"
+    return ""

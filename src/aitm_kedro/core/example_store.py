@@ -6,7 +6,7 @@ Ids lie row by row, so that a random row is one place on the disk: 4 bytes a fie
 import json
 import os
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,15 +14,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from aitm_kedro.core.examples import Examples
+from aitm_kedro.core.errors import InputError
+from aitm_kedro.core.examples import Examples, Fingerprints
+from aitm_kedro.core.features import VOCABULARY
 from aitm_kedro.core.funnel import IMPRESSION_ID, ROW_WEIGHT, SEGMENT, value_column, weights_column
 from aitm_kedro.core.ragged import Ragged, offsets_of
 
 # N = examples, F = fields with one id a row, T = steps, V = numeric fields
 
 ROWS_AT_ONCE = 131_072
-LAYOUT = 2
+LAYOUT = 3
 """Of the folder of arrays; a new one is laid out for another number."""
+
+_COLUMNS, _FINGERPRINTS = "meta.json", "fingerprints.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +93,7 @@ def examples_of(table: pa.Table) -> Examples:
         values=matrix([value_column(name) for name in columns.values], np.float32),
         lists={name: _ragged(table, name, is_weighted=name in columns.weighted) for name in columns.lists},
         row_weights=table[ROW_WEIGHT].to_numpy() if columns.has_row_weights else None,
+        vocabulary=_only(_vocabularies(table)),
     )
 
 
@@ -106,6 +111,9 @@ def write_arrays(table: ds.Dataset, folder: Path) -> None:
     Args:
         table: what ``tables.encoding.encode_examples`` made; its column types say what is a label, an id, or a value.
         folder: to be created.
+
+    Raises:
+        InputError: its rows were encoded by different vocabularies.
     """
     folder.mkdir()
     columns = _Columns.of(table.schema)
@@ -115,13 +123,41 @@ def write_arrays(table: ds.Dataset, folder: Path) -> None:
         for batch in table.to_batches(batch_size=ROWS_AT_ONCE, batch_readahead=1, fragment_readahead=1):
             writer.add(batch)
         writer.write_offsets()
-    (folder / "meta.json").write_text(json.dumps(asdict(columns)))
+    (folder / _COLUMNS).write_text(json.dumps(asdict(columns)))
+    # Now, while they are in memory, and once: every run asks for them.
+    written = replace(_open_columns(folder), vocabulary=_only(writer.vocabularies))
+    known = Fingerprints(written.fingerprint(), written.fingerprint_of_rows(), written.vocabulary)
+    (folder / _FINGERPRINTS).write_text(json.dumps(known._asdict()))
+
+
+def read_fingerprints(folder: Path) -> Fingerprints:
+    """What was written into a folder of arrays, without opening them.
+
+    Raises:
+        OSError, TypeError, ValueError: the file is missing, or is not as it was written.
+    """
+    return Fingerprints(**json.loads((folder / _FINGERPRINTS).read_text()))
+
+
+def _vocabularies(table: pa.Table | pa.RecordBatch) -> set[str]:
+    return set(table[VOCABULARY].unique().to_pylist()) if VOCABULARY in table.schema.names else set()
+
+
+def _only(vocabularies: set[str]) -> str | None:
+    """The one vocabulary of all rows, None if it is not known."""
+    if len(vocabularies) > 1:
+        raise InputError(
+            f"the encoded examples come from {len(vocabularies)} different vocabularies, but an id means one thing "
+            "only; run preparation again: kedro run --pipelines=preparation"
+        )
+    return next(iter(vocabularies), None)
 
 
 class _Writer:
     """The arrays of a table, in files that somebody else closes."""
 
     def __init__(self, folder: Path, columns: _Columns, schema: pa.Schema, *, rows: int, files: ExitStack) -> None:
+        self.vocabularies: set[str] = set()
         self._columns, self._start = columns, 0
         numbered = 0 if IMPRESSION_ID in columns.texts else rows
         self._impressions = _create(folder / "impression_id.npy", np.int64, (numbered,))
@@ -153,6 +189,7 @@ class _Writer:
         if IMPRESSION_ID not in columns.texts:
             self._impressions[rows] = batch[IMPRESSION_ID]
         self._texts.write_batch(batch.select(columns.texts))
+        self.vocabularies |= _vocabularies(batch)
         self._start = rows.stop
 
     def write_offsets(self) -> None:
@@ -170,7 +207,12 @@ def open_arrays(folder: Path) -> Examples:
     Raises:
         OSError, EOFError, TypeError, ValueError, pa.ArrowException: a file is missing, or is not as it was written.
     """
-    known = _Columns(**json.loads((folder / "meta.json").read_text()))
+    fingerprints = read_fingerprints(folder)
+    return replace(_open_columns(folder), vocabulary=fingerprints.vocabulary).stored_as(fingerprints)
+
+
+def _open_columns(folder: Path) -> Examples:
+    known = _Columns(**json.loads((folder / _COLUMNS).read_text()))
     with pa.memory_map(str(folder / "texts.arrow")) as source:
         texts = pa.ipc.open_file(source).read_all()
         columns = {name: texts[name].to_numpy() for name in texts.column_names}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,20 @@ from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.ragged import Ragged
 
 # N = examples, F = fields with one id a row, V = numeric fields, L = fields with a list of ids a row, T = steps
+
+
+class Fingerprints(NamedTuple):
+    """What encoded examples are, by content.
+
+    Attributes:
+        whole: of everything that is known of the rows (``Examples.fingerprint``).
+        rows: the same without features (``Examples.fingerprint_of_rows``).
+        vocabulary: of the vocabulary that gave the ids; None: not known.
+    """
+
+    whole: str
+    rows: str
+    vocabulary: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +43,9 @@ class Examples:
         values: float32 [N, V], C-contiguous, NaN where null; may be left out if there are none.
         lists: of each of the L list fields, N lists of ids (int32), none of them empty; weights are at least 0.
         row_weights: float32 [N], what each row counts in loss and metrics; None: all alike.
+        vocabulary: fingerprint of the vocabulary that gave the ids; None where whoever encoded them vouches for it, as
+            a bundle that encodes rows by its own vocabulary.
+        stored: fingerprints of these very rows, where they were written down with them; a changed copy has none.
     """
 
     ids: np.ndarray
@@ -41,6 +58,8 @@ class Examples:
     values: np.ndarray = field(default_factory=lambda: np.empty((0, 0), np.float32))
     lists: Mapping[str, Ragged] = field(default_factory=dict)
     row_weights: np.ndarray | None = None
+    vocabulary: str | None = None
+    stored: Fingerprints | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.numeric:
@@ -54,8 +73,21 @@ class Examples:
         """The F fields with one id a row."""
         return tuple(name for name in self.fields if name not in self.lists)
 
+    def stored_as(self, fingerprints: Fingerprints) -> Self:
+        """The same, with fingerprints that were computed before, so that millions of rows are not read for them."""
+        same = replace(self)
+        object.__setattr__(same, "stored", fingerprints)
+        return same
+
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits that differ where rows, their order, or anything that is known of them does."""
+        return self._compute_fingerprint() if self.stored is None else self.stored.whole
+
+    def fingerprint_of_rows(self) -> str:
+        """The same of all but the features: impressions, labels, segments and weights."""
+        return self.of_fields(())._compute_fingerprint() if self.stored is None else self.stored.rows
+
+    def _compute_fingerprint(self) -> str:
         names = repr((self.fields, self.steps, self.numeric))
         digest = blake2b(names.encode(), digest_size=6)
         lists = [part for value in self.lists.values() for part in (value.offsets, value.values, value.weights)]

@@ -7,6 +7,10 @@ from pydantic import Field, model_validator
 
 from aitm_kedro.core.funnel import IMPRESSION_ID, Funnel, oracle_column
 from aitm_kedro.core.parameters import Parameters
+from aitm_kedro.core.provenance import fingerprint_of
+
+VOCABULARY = "_vocabulary"
+"""Column of encoded examples: fingerprint of the vocabulary that gave their ids, the same in every row."""
 
 
 class ListFeature(Parameters):
@@ -14,6 +18,9 @@ class ListFeature(Parameters):
 
     name: str
     weights: str | None = Field(None, description="column with a list of weights, as long as that of the values")
+    separator: str | None = Field(
+        None, min_length=1, description="between values (and weights) that stand in text, such as a|b; null: JSON"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -96,6 +103,16 @@ class FeatureSpecs(Parameters):
     """The specs of every field of the encoded examples, in their order, as a file holds them."""
 
     features: tuple[FeatureSpec, ...]
+    vocabulary: str | None = Field(None, description="fingerprint of the vocabulary; null: not known")
+
+    def fingerprint(self) -> str:
+        """Twelve hexadecimal digits that differ where anything but the statistics of values does.
+
+        These come from the train examples, which have a fingerprint of their own, and their last digits depend on the
+        order in which an engine adds.
+        """
+        bare = tuple(feature.model_copy(update={"statistics": None}) for feature in self.features)
+        return fingerprint_of(self.model_copy(update={"features": bare}))
 
 
 def sizes_of(features: Sequence[FeatureSpec]) -> tuple[int, ...]:

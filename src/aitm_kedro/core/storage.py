@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 _PART, _REPLACED, _LOCK = ".part", ".replaced", ".writing"
 """What follows the name of a target: while it is written, once it has made room, and while it is locked."""
 
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 """Errors of file systems that have no locks, as some network drives; there it is as on Windows."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -217,7 +217,7 @@ def _flock(lock: IO[bytes], *, wait: bool) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        if error.errno not in _NO_LOCKS:
+        if error.errno not in NO_LOCKS:
             raise
 
 

@@ -1,5 +1,9 @@
-"""Retention: old versions of datasets are removed, unless a result that is kept was made from them."""
+"""Retention: old versions of datasets are removed, unless a result that is kept was made from them.
 
+Whoever removes anything holds the lock of the environment (:mod:`aitm_kedro.running.lock`).
+"""
+
+import contextlib
 import json
 import logging
 import re
@@ -13,9 +17,9 @@ from kedro.io import AbstractVersionedDataset, CatalogProtocol
 from kedro.io.core import is_parameter
 from kedro.pipeline import Pipeline
 
-from aitm_kedro.core.storage import discard, reason_of
+from aitm_kedro.core.storage import discard, reason_of, sweep_versions
+from aitm_kedro.running.record import RECORD
 
-RECORD = "run_record"
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d\.\d\d\.\d\d\.\d{3}Z")
 """Versions as Kedro names them; a folder under a name of one's own is never removed."""
 
@@ -65,6 +69,20 @@ def prune_versions(catalog: Catalog, pipeline: Pipeline, *, keep: int | None, na
         logger.warning("Old versions were not looked for, and all of them stay: %s", error)
         return
     _remove(old, keep)
+
+
+def sweep_leftovers(catalog: Catalog, names: Iterable[str]) -> None:
+    """Remove what killed runs left unfinished, whether or not this run writes the same datasets.
+
+    Nothing is raised: what cannot be removed now is in nobody's way.
+
+    Args:
+        catalog: of the run.
+        names: every dataset that a pipeline of the project reads or writes.
+    """
+    for folder in Store(catalog, names).folders:
+        with contextlib.suppress(OSError):
+            sweep_versions(folder)
 
 
 def recorded_names(catalog: Catalog) -> set[str]:
