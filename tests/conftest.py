@@ -1,13 +1,19 @@
 """A project folder of its own for tests that run pipelines: the committed configuration, and no data yet."""
 
+import logging
 import os
 import shutil
 import subprocess
 import sys
+import traceback
+import warnings
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow.dataset as ds
 import pytest
+from click.testing import CliRunner
+from filelock import FileLock
 
 from aitm_kedro.core.example_store import open_arrays, write_arrays
 
@@ -35,6 +41,70 @@ def kedro(project, *arguments, check=True, **options):
     return result
 
 
+class _Printed(logging.Handler):
+    """Log records as lines of the captured output: those that the terminal would show."""
+
+    def __init__(self):
+        super().__init__(logging.INFO)
+        self.name = "console"  # conf/logging.yml
+
+    def emit(self, record):
+        sys.stderr.write(f"{record.levelname} {self.format(record)}\n")
+
+
+@contextmanager
+def _nothing_left_behind():
+    """What ``kedro run`` changes in its process is put back: folder, path, environment, logging, configuration."""
+    from kedro.framework.project import configure_project
+
+    from aitm_kedro import config_loader
+
+    root = logging.getLogger()
+    folder, path, variables, loaded = Path.cwd(), sys.path[:], dict(os.environ), config_loader._loaded[:]
+    handlers, level = root.handlers[:], root.level
+    try:
+        yield root
+    finally:
+        os.chdir(folder)
+        sys.path[:] = path
+        os.environ.clear()
+        os.environ.update(variables)
+        config_loader._loaded[:] = loaded
+        root.handlers[:], root.level = handlers, level
+        configure_project("aitm_kedro")
+
+
+def run_kedro(project, *arguments):
+    """``kedro run`` with the real command line, inside this process, which takes a fraction of a second.
+
+    Args:
+        project: folder of a project (``make_project``).
+        arguments: after ``kedro run``.
+
+    Returns:
+        Exit code, and all output: of the command, of the log, warnings, and the traceback of an error that is no
+        sentence.
+    """
+    from kedro import KedroDeprecationWarning
+    from kedro.framework.cli.cli import KedroCLI
+
+    with _nothing_left_behind() as root, warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("default")
+        warnings.simplefilter("ignore", DeprecationWarning)  # as Python does by itself
+        warnings.simplefilter("default", KedroDeprecationWarning)
+        os.chdir(project)
+        os.environ.pop("KEDRO_ENV", None)
+        os.environ["COLUMNS"] = "200"
+        command = KedroCLI(project_path=project)
+        root.handlers[:] = [_Printed()]
+        root.setLevel(logging.INFO)
+        result = CliRunner().invoke(command, ["run", *map(str, arguments)])
+        output = "".join(f"{each.category.__name__}: {each.message}\n" for each in warned) + result.output
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            output += "".join(traceback.format_exception(*result.exc_info))
+        return result.exit_code, output
+
+
 def newest(project, path):
     """The latest version of a versioned file under ``data/``."""
     return max((project / "data").glob(f"{path}/*/{Path(path).name}"))
@@ -60,6 +130,24 @@ def project(tmp_path):
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """A project in which ``full`` has run on the test environment; not to be changed."""
-    folder = make_project(tmp_path_factory.mktemp("finished"))
-    kedro(folder, "run", "--pipeline=full", "--env=test")
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent  # which all workers share
+    folder = base / "finished"
+    with FileLock(base / "finished.lock"):
+        if not folder.exists():
+            beside = base / "unfinished"
+            shutil.rmtree(beside, ignore_errors=True)
+            beside.mkdir()
+            kedro(make_project(beside), "run", "--pipeline=full", "--env=test")
+            beside.rename(folder)
+    return folder
+
+
+@pytest.fixture
+def used(finished, tmp_path):
+    """The same, to be changed."""
+    folder = tmp_path / "used"
+    folder.mkdir()
+    shutil.copytree(finished / "data", make_project(folder) / "data")
     return folder

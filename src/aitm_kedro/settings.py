@@ -10,8 +10,11 @@ gc.disable()
 
 from aitm_kedro.config_loader import EnvironmentConfigLoader
 from aitm_kedro.hooks import ProjectHooks
+from aitm_kedro.running.row_counts import RowCounts
+from aitm_kedro.session import ProjectSession
 
-HOOKS = (ProjectHooks(),)
+HOOKS = (ProjectHooks(), RowCounts())
+SESSION_CLASS = ProjectSession
 CONFIG_LOADER_CLASS = EnvironmentConfigLoader
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

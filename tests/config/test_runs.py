@@ -76,21 +76,24 @@ def test_nothing_need_be_explained():
     [
         ({"runs": {"aitn": {}}}, "The run 'aitn' is wrong: 'aitn' is no registered model; did you mean 'aitm'?"),
         ({"runs": {"mine": {"model": "tabnet"}}}, "'tabnet' is no registered model; choose among lightgbm, mlp"),
-        ({"runs": {"aitm": {"option": {}}}}, "wrong at runs.aitm.option: there is no such option"),
+        ({"runs": {"aitm": {"option": {}}}}, "runs.aitm.option is unknown; did you mean 'options'?"),
         (
             {"runs": {"aitm": {"options": {"alhpa": 0}}}},
-            "The run 'aitm' has the option 'alhpa', which the model 'aitm' lacks; did you mean 'alpha'?",
+            "runs.aitm.options.alhpa is unknown; did you mean 'alpha'?",
         ),
-        ({"runs": {"x": {"model": "ple", "options": {"q": 0}}}}, "which the model 'ple' lacks; it has embedding_dim"),
+        (
+            {"runs": {"x": {"model": "ple", "options": {"q": 0}}}},
+            "runs.x.options.q is unknown; known are embedding_dim",
+        ),
         (
             {"runs": {"aitm": {"options": {"alpha": -1}}}},
-            r"at runs.aitm.options \(of 'aitm'\).alpha: Input should be greater than or equal to 0 \(it is -1\)",
+            "runs.aitm.options.alpha must be a number, at least 0; it is -1",
         ),
         ({"runs": {"aitm": {"seeds": [0, 1, 0]}}}, "The parameter runs.aitm.seeds has 0 twice"),
         ({"seeds": {"benchmark": [3, 3]}}, "The parameter seeds.benchmark has 3 twice"),
         ({"seeds": {"full": []}}, "The parameter seeds.full is empty; name at least one seed"),
         ({"seeds": {"full": [-1]}}, "The parameter seeds.full has -1; a seed is a whole number from 0 on"),
-        ({"seeds": {"full": [0.5]}}, "wrong at seeds.full.0: Input should be a valid integer"),
+        ({"seeds": {"full": [0.5]}}, r"seeds.full\[0\] must be a whole number, below 2147483648; it is 0.5"),
         ({"runs": {}}, "The parameter runs is empty"),
         ({"reference": "ple"}, "The parameter reference names the run 'ple', but the runs are lightgbm, aitm"),
         (
@@ -100,13 +103,13 @@ def test_nothing_need_be_explained():
         ({"reference": None}, "The parameter reference names the run 'None', but the runs are"),
         ({"scoring": {"run": "ple"}}, "The parameter scoring.run names the run 'ple', but the runs are .* or to null"),
         ({"runs": {"aitm": {}, "AITM": {"model": "aitm"}}}, "Two runs are called 'aitm' and 'AITM'"),
-        ({"seeds": {"full": [True]}}, "wrong at seeds.full.0: Input should be a valid integer"),
-        ({"seeds": {"full": [2**31]}}, "wrong at seeds.full.0: Input should be less than 2147483648"),
+        ({"seeds": {"full": [True]}}, r"seeds.full\[0\] must be a whole number, below 2147483648; it is true"),
+        ({"seeds": {"full": [2**31]}}, r"seeds.full\[0\] must be a whole number, below 2147483648; it is"),
         ({"runs": {"oracle": {"model": "aitm"}}}, "A run is called 'oracle', which stands for the truth"),
         ({"runs": {"my.run": {"model": "aitm"}}}, "A run is called 'my.run'; use letters, digits and underscores"),
         ({"runs": {"a_seed1": {"model": "aitm"}}}, "A run is called 'a_seed1'; .* no '_seed' inside"),
     ],
 )
 def test_runs_that_cannot_be(parameters, sentence):
-    with pytest.raises(InputError, match=sentence.replace("aitm'?", r"aitm'\?").replace("alpha'?", r"alpha'\?")):
+    with pytest.raises(InputError, match=sentence.replace("'?", r"'\?")):
         resolve(**parameters)

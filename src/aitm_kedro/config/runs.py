@@ -1,6 +1,5 @@
 """Runs: what is trained and compared, from the keys ``runs``, ``seeds``, ``reference`` and ``explain``."""
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, Field, RootModel, ValidationError, model_validator
 
 from aitm_kedro.artifacts.parameters import Scoring
-from aitm_kedro.config.sentences import first_complaint
+from aitm_kedro.config.sentences import Where, mistakes, stop
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.parameters import Parameters
 from aitm_kedro.evaluation.results import ORACLE
@@ -129,61 +128,58 @@ class Runs:
         return next(run for run in self.runs if run.name == name)
 
 
-def resolve_runs(parameters: Mapping[str, Any]) -> Runs:
+def resolve_runs(parameters: Mapping[str, Any], where: Where | None = None) -> Runs:
     """Read the runs of a configuration.
 
     Args:
         parameters: raw top-level keys.
+        where: says in which file and line the value at a place stands.
 
     Raises:
         InputError: a model, an option, a seed, or a run that another key names is wrong; a sentence says which.
     """
-    table = _read(RunTable, parameters.get("runs", RunTable()), key="runs")
-    seeds = _read(Seeds, parameters.get("seeds") or {}, key="seeds")
+    table = _read(RunTable, parameters.get("runs", RunTable()), "runs")
+    seeds = _read(Seeds, parameters.get("seeds") or {}, "seeds")
     for scope in ("full", "benchmark"):
         check_seeds(getattr(seeds, scope), where=f"seeds.{scope}")
     if not table.root:
         raise InputError("The parameter runs is empty; name at least one, such as 'aitm: {}'.")
-    runs = tuple(_resolve(name, entry, parameters) for name, entry in table.root.items())
+    runs = tuple(_resolve(name, entry, parameters, where) for name, entry in table.root.items())
     names = [run.name for run in runs]
     _check_apart(names)
     reference, explain = parameters.get("reference", names[0]), parameters.get("explain")
-    scoring = _read(Scoring, parameters.get("scoring") or {}, key="scoring")
+    scoring = _read(Scoring, parameters.get("scoring") or {}, "scoring")
     for key, name in (("reference", reference), ("explain", explain), ("scoring.run", scoring.run)):
         if name not in names and not (name is None and key != "reference"):
+            the = f"{where(tuple(key.split('.')))}: The" if where else "The"
             raise InputError(
-                f"The parameter {key} names the run '{name}', but the runs are {', '.join(names)}; "
+                f"{the} parameter {key} names the run '{name}', but the runs are {', '.join(names)}; "
                 f"set {key} to one of them{'' if key == 'reference' else ' or to null'}."
             )
     return Runs(runs=runs, seeds=seeds, reference=str(reference), explain=explain, scoring=scoring)
 
 
-def _resolve(name: str, entry: RunOptions, parameters: Mapping[str, Any]) -> Run:
+def _resolve(name: str, entry: RunOptions, parameters: Mapping[str, Any], where: Where | None) -> Run:
     check_name(name)
     model = entry.model or name
     try:
         learner = find(model)
     except InputError as error:
         hint = "" if entry.model else f"; or give the run a model: 'runs.{name}.model'"
-        raise InputError(f"The run '{name}' is wrong: {error}{hint}.") from None
+        the = f"{where(('runs', name))}: The" if where else "The"
+        raise InputError(stop(f"{the} run '{name}' is wrong: {error}{hint}")) from None
     if entry.seeds is not None:
         check_seeds(entry.seeds, where=f"runs.{name}.seeds")
-    fields = learner.Options.model_fields
-    for option in entry.options:
-        if option not in fields:
-            close = difflib.get_close_matches(option, fields, n=1)
-            hint = f"did you mean '{close[0]}'?" if close else f"it has {', '.join(fields)}"
-            raise InputError(f"The run '{name}' has the option '{option}', which the model '{model}' lacks; {hint}")
     merged = laid_over(parameters.get(model) or {}, entry.options)
-    options = _read(learner.Options, merged, key=f"runs.{name}.options (of '{model}')")
+    options = _read(learner.Options, merged, "runs", name, "options")
     return Run(name=name, model=model, options=options, seeds=entry.seeds)
 
 
-def _read(kind: type[Read], value: Any, *, key: str) -> Read:
+def _read(kind: type[Read], value: Any, *path: str) -> Read:
     try:
         return kind.model_validate(value)
     except ValidationError as error:
-        raise InputError(f"The parameters are wrong at {first_complaint(error, key=key)}.") from None
+        raise InputError(stop(f"The parameters: {mistakes(error, kind, path=path)[0].sentence}")) from None
 
 
 def _check_apart(names: Sequence[str]) -> None:

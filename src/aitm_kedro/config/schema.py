@@ -1,14 +1,14 @@
 """Every key that may stand at the top of a parameters file, and what no single key can check."""
 
-import difflib
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from aitm_kedro.artifacts.parameters import Scoring
-from aitm_kedro.config.runs import RunTable, Seeds, resolve_runs
-from aitm_kedro.config.sentences import first_complaint
+from aitm_kedro.config.runs import RunOptions, RunTable, Seeds, laid_over, resolve_runs
+from aitm_kedro.config.sentences import Mistake, Place, Where, listed, mistakes, nearest, stop
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.features import Features
 from aitm_kedro.core.funnel import Funnel
@@ -62,90 +62,122 @@ def with_defaults(key: str, value: Any) -> Any:
         ValidationError: it is wrong in itself.
     """
     kind = TypeAdapter(TOP_LEVEL[key])
-    if value is None and isinstance(TOP_LEVEL[key], type):
-        value = {}
+    if value is None and isinstance(TOP_LEVEL[key], type) and issubclass(TOP_LEVEL[key], BaseModel):
+        value = {}  # "training:" with nothing below
     return kind.dump_python(kind.validate_python(value), mode="json")
 
 
-def check_parameters(parameters: Mapping[str, Any]) -> None:
+def check_parameters(parameters: Mapping[str, Any], where: Where | None = None) -> None:
     """Check the raw top-level keys together, before anything runs.
 
+    Args:
+        parameters: the raw keys.
+        where: says in which file and line the value at a place stands.
+
     Raises:
-        InputError: a key is unknown, a model is given an option of another one, a feature would tell the answer, a run
-            is wrong, or files are described wrongly.
+        InputError: a key is unknown, a value is of the wrong kind or out of range, a feature would tell the answer, or
+            a run is wrong. Keys and values that are wrong in themselves are named all together, a line each.
     """
-    forbid_unknown_keys(parameters)
-    forbid_foreign_options(parameters)
-    check_blocks(parameters)
-    resolve_runs(parameters)
+    forbid_mistakes([*unknown_keys(parameters), *mistakes_in_blocks(parameters)], where)
+    forbid_mistakes(mistakes_in_options(parameters), where)
+    resolve_runs(parameters, where)
     forbid_leakage(parameters)
     check_task_weights(parameters)
 
 
-def forbid_unknown_keys(parameters: Mapping[str, Any]) -> None:
-    """Raise InputError for a top-level parameter key that no part of the project reads."""
-    for key in parameters:
+def forbid_mistakes(found: Sequence[Mistake], where: Where | None) -> None:
+    """Raise InputError with all mistakes, in one sentence each, if there are any."""
+    placed = [(where(mistake.path) if where else "The parameters", mistake.sentence) for mistake in found]
+    sentences = [stop(f"{place}: {sentence}") for place, sentence in sorted(placed, key=_by_line)]
+    if len(sentences) > 1:
+        sentences.insert(0, f"The parameters are wrong in {len(sentences)} places.")
+    if sentences:
+        raise InputError("\n".join(sentences))
+
+
+def _by_line(placed: tuple[str, str]) -> list[str | int]:
+    """Order of "conf/x.yml, line 9" before "conf/x.yml, line 10"; Kedro gives the keys of files in any order."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", placed[0])]
+
+
+def unknown_keys(parameters: Mapping[str, Any]) -> list[Mistake]:
+    """Top-level keys that no part of the project reads."""
+    return [
+        Mistake((key,), f"{key} is unknown; {nearest(str(key), TOP_LEVEL, known='known are')}")
+        for key in parameters
+        if key not in TOP_LEVEL
+    ]
+
+
+def mistakes_in_blocks(parameters: Mapping[str, Any]) -> list[Mistake]:
+    """What is wrong in each key by itself."""
+    found: list[Mistake] = []
+    for key, value in parameters.items():
         if key not in TOP_LEVEL:
-            close = difflib.get_close_matches(key, TOP_LEVEL, n=1)
-            hint = f" Did you mean '{close[0]}'?" if close else f" Known keys: {', '.join(TOP_LEVEL)}."
-            raise InputError(f"The parameters have an unknown key '{key}'.{hint}")
-
-
-def forbid_foreign_options(parameters: Mapping[str, Any]) -> None:
-    """Raise InputError for an option of a model that is another model's; pydantic would only call it unknown."""
-    for model, options in MODEL_OPTIONS.items():
-        given = parameters.get(model)
-        if not isinstance(given, Mapping):
             continue
-        for name in given:
-            owners = [other for other, theirs in MODEL_OPTIONS.items() if name in theirs.model_fields]
-            if name in Training.model_fields:
-                owners = ["training, which all networks share"]
-            if owners and name not in options.model_fields:
-                raise InputError(
-                    f"The parameters give '{model}' the option '{name}', which belongs to {', '.join(owners)}. Options "
-                    f"of '{model}': {', '.join(options.model_fields)}."
-                )
+        try:
+            with_defaults(key, value)
+        except ValidationError as error:
+            found += mistakes(error, TOP_LEVEL[key], path=(key,), hint=_belongs_to)
+    return found
+
+
+def mistakes_in_options(parameters: Mapping[str, Any]) -> list[Mistake]:
+    """What is wrong in the options of runs, which are laid over the block of their model."""
+    found: list[Mistake] = []
+    table = parameters.get("runs", RunTable())
+    if table is None:
+        return []  # resolving the runs says so
+    for name, entry in RunTable.model_validate(table).root.items():
+        model = entry.model or name
+        if model not in MODEL_OPTIONS:
+            continue  # resolving the runs says so
+        try:
+            MODEL_OPTIONS[model].model_validate(laid_over(parameters.get(model) or {}, entry.options))
+        except ValidationError as error:
+            found += mistakes(error, MODEL_OPTIONS[model], path=("runs", name, "options"), hint=_belongs_to)
+    return found
+
+
+def _belongs_to(path: Place) -> str | None:
+    """Where an option belongs that its model does not have; pydantic would only call it unknown."""
+    *above, option = path
+    if len(above) == 2 and above[0] == "runs":
+        if option in RunOptions.model_fields or not any(option in each.model_fields for each in MODEL_OPTIONS.values()):
+            return None
+        return f"put it under options: runs.{above[1]}.options.{option}"
+    if above[0] not in MODEL_OPTIONS and above[-1] != "options":
+        return None
+    owners = [other for other, theirs in MODEL_OPTIONS.items() if option in theirs.model_fields]
+    if option in Training.model_fields:
+        return f"it belongs to training, which all networks share: training.{option}"
+    return f"it belongs to {listed(owners)}" if owners else None
 
 
 def forbid_leakage(parameters: Mapping[str, Any]) -> None:
     """Check that no feature is a label or the truth (label leakage).
 
     Args:
-        parameters: the raw top-level keys; parts that are wrong in themselves are passed over, since Kedro lists
-            all of them together when it validates the inputs of the nodes.
+        parameters: the raw top-level keys, each of them right in itself; without both keys nothing is checked.
 
     Raises:
         InputError: if a feature would tell a model the answer.
     """
-    try:
-        funnel, features = Funnel.model_validate(parameters["funnel"]), Features.model_validate(parameters["features"])
-    except (KeyError, ValidationError):
+    if not {"funnel", "features"} <= set(parameters):
         return
+    funnel, features = Funnel.model_validate(parameters["funnel"]), Features.model_validate(parameters["features"])
     try:
         features.forbid_labels(funnel)
     except ValueError as error:
         raise InputError(f"The parameters contradict each other: {error}.") from None
 
 
-def check_blocks(parameters: Mapping[str, Any]) -> None:
-    """Raise InputError for a key that no node validates because it is read before or after the nodes, or by runs."""
-    for key in ("ali_ccp", "keep_versions", "scoring", *MODEL_OPTIONS):
-        if key not in parameters:
-            continue
-        try:
-            with_defaults(key, parameters[key])
-        except ValidationError as error:
-            raise InputError(f"The parameters are wrong at {first_complaint(error, key=key)}.") from None
-
-
 def check_task_weights(parameters: Mapping[str, Any]) -> None:
     """Raise InputError for a task weight of a step that the funnel lacks."""
-    try:
-        funnel = Funnel.model_validate(parameters["funnel"])
-        training = Training.model_validate(parameters.get("training") or {})
-    except (KeyError, ValidationError):  # Kedro lists what is wrong in itself
+    if "funnel" not in parameters:
         return
+    funnel = Funnel.model_validate(parameters["funnel"])
+    training = Training.model_validate(parameters.get("training") or {})
     for step in training.task_weights:
         if step not in funnel.steps:
             raise InputError(
