@@ -11,14 +11,15 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 from scipy import stats
 
-from aitm_kedro.comparison.findings import findings
+from aitm_kedro.comparison.findings import best_run, describe_best, findings
 from aitm_kedro.comparison.gathering import COLUMNS, ComparisonNotes, gather
 from aitm_kedro.comparison.markdown import tabulate
-from aitm_kedro.comparison.summary import order_runs, summarise
+from aitm_kedro.comparison.summary import is_tied, order_runs, overlap, summarise
 from aitm_kedro.config.runs import resolve_runs
 from aitm_kedro.core.errors import InputError
+from aitm_kedro.core.examples import Fingerprints
 from aitm_kedro.core.funnel import Funnel
-from aitm_kedro.core.provenance import Provenance
+from aitm_kedro.core.provenance import Provenance, with_provenance
 from aitm_kedro.core.published import Published
 from aitm_kedro.evaluation.parameters import Evaluation
 from aitm_kedro.evaluation.results import Evaluated, Metrics, SegmentMetrics, StepMetrics
@@ -127,6 +128,14 @@ def write(summary, comparison, notes=None, *, reference="lightgbm", subject="ait
     )
 
 
+def with_unlearnt(found, *failed):
+    """The same, where some runs and seeds did not learn."""
+    keys = found.comparison[["run", "model", "seed"]].drop_duplicates()
+    learnt = [(run, int(seed)) not in failed for run, seed in zip(keys["run"], keys["seed"], strict=True)]
+    told = keys.assign(step=None, metric="learnt", value=[float(value) for value in learnt])
+    return found._replace(comparison=pd.concat([found.comparison, told], ignore_index=True))
+
+
 def table_of(found, placed=None, *, published=None, **roles):
     return write(summary_of(found, placed, **roles), found.comparison, found.notes, published=published, **roles)
 
@@ -190,8 +199,8 @@ class TestGather:
         )
         assert set(found.comparison["run"]) == {"aitm", "ple", "oracle"}
         assert found.notes.notes == (
-            "The results of ple (seed 1), mmoe (seed 0), esmm (seed 0) come from other data than the newest and were "
-            "left out; run benchmark again.",
+            "The results of ple.seed1, mmoe.seed0, esmm.seed0 come from other rows than the current examples and were "
+            "left out; renew them: kedro run --pipelines=modelling --namespaces=ple.seed1,mmoe.seed0,esmm.seed0",
         )
 
     @pytest.mark.parametrize(
@@ -312,6 +321,43 @@ class TestSummary:
         rows = self.rows(aitm=[0.79], ple=[0.76])
         assert rows["gain"].isna().all()
 
+    def test_a_run_that_did_not_learn_is_never_the_best(self):
+        found = with_unlearnt(board(**AUCS), ("aitm", 0), ("aitm", 1), ("aitm", 2), ("ple", 1))
+        rows = summary_of(found).query("step == 'buy'").set_index("run")
+        assert rows["unlearnt"].to_dict() == {"lightgbm": 0, "ple": 1, "aitm": 3, "logistic": 0}
+        assert rows.index[rows["best"]].tolist() == rows.index[rows["best_baseline"]].tolist() == ["logistic"]
+        assert not rows.loc[["aitm", "ple"], "tied"].any()
+
+    def test_runs_are_told_apart_by_paired_tests_although_their_intervals_overlap(self):
+        placed = {("aitm", 0): placements(0, noise=0.5), ("ple", 0): placements(1), ("lightgbm", 0): placements(2)}
+        rows = summary_of(board(aitm=[0.79], ple=[0.765], lightgbm=[0.7899]), placed).query("step == 'buy'")
+        rows = rows.set_index("run")
+        assert rows.loc["aitm", "auc_low"] < rows.loc["ple", "auc_high"]
+        assert rows["tied"].to_dict() == {
+            run: run != "aitm" and rows.loc[run, "p_rows_best"] >= 0.05 for run in ("aitm", "ple", "lightgbm")
+        }
+        assert rows.loc["lightgbm", "tied"]
+        assert rows.loc["ple", "p_rows_best"] == pytest.approx(rows.loc["ple", "p_rows"])
+
+    @pytest.mark.parametrize(
+        ("tests", "other", "tied"),
+        [
+            ([(0.1, 0.01)], (0.6, 0.9), False),
+            ([(0.1, 0.01), (0.1, 0.2)], (0.1, 0.2), True),
+            ([(0.1, 0.01), (-0.1, 0.01)], (0.1, 0.2), True),
+            ([], (0.65, 0.71), True),
+            ([], (0.6, 0.69), False),
+            ([], None, True),
+        ],
+    )
+    def test_who_cannot_be_told_apart(self, tests, other, tied):
+        assert is_tied(tests, (0.7, 0.8), other) == tied
+
+    def test_overlap(self):
+        assert overlap((0.1, 0.3), (0.3, 0.4))
+        assert not overlap((0.3, 0.4), (0.1, 0.29))
+        assert overlap((0.3, 0.4), None)
+
     @pytest.mark.parametrize("weights", [None, np.random.default_rng(1).gamma(1, size=ROWS)])
     def test_rows_are_tested_on_the_mean_over_seeds(self, weights):
         placed = {
@@ -351,7 +397,8 @@ class TestTable:
         markdown = table_of(board(**AUCS))
         auc = part_of(markdown, "AUC on test")
         assert row_of(auc, "aitm") == "| aitm | 0.7100 ± 0.0000 | **0.7900** ± 0.0100 | +0.0800 |"
-        assert "<ins>0.7600</ins> ± 0.0100" in row_of(auc, "ple")
+        assert "**<ins>0.7600</ins>** ± 0.0100" in row_of(auc, "ple")  # p = 0.12 over seeds: not told apart from aitm
+        assert "| **" not in row_of(auc, "logistic")
         assert "0.7400 [0.7200, 0.7600]" in row_of(auc, "logistic")
         assert row_of(auc, "lightgbm").startswith("| lightgbm (reference) | 0.7100 ")
         assert row_of(auc, "lightgbm").endswith("| \N{EN DASH} |")
@@ -384,6 +431,35 @@ class TestTable:
             "run", "---", "logistic (reference)", "lightgbm", "aitm", "oracle (upper bound)",
         ]  # fmt: skip
         assert "**" not in row_of(auc, "oracle")
+
+    def test_a_run_that_did_not_learn_is_marked_and_never_bold(self):
+        found = with_unlearnt(board(**AUCS), ("aitm", 0), ("aitm", 1), ("aitm", 2), ("lightgbm", 2))
+        markdown = table_of(found)
+        auc = part_of(markdown, "AUC on test")
+        mark = "did not learn probabilities"
+        assert row_of(auc, "aitm") == f"| aitm ({mark}) | 0.7100 ± 0.0000 | 0.7900 ± 0.0100 | +0.0800 |"
+        assert row_of(auc, "lightgbm").startswith(f"| lightgbm (reference, 1 of 3 seeds {mark}) | ")
+        assert "A run that did not learn" in auc
+        assert "A run that did not learn" not in table_of(board(**AUCS))
+        assert "- No run that learnt is clearly the best on buy: `ple` has the highest AUC" in markdown
+        assert "**<ins>0.7600</ins>**" in row_of(auc, "ple")
+        for part in ("Probabilities and order", "Cost"):
+            assert row_of(part_of(markdown, part), "aitm").startswith(f"| aitm ({mark}) | ")
+
+    def test_a_run_at_chance_is_said_not_to_have_learnt_at_all(self):
+        found = with_unlearnt(gathered(result("aitm", 0.5, click=0.52), result("ple", 0.8)), ("aitm", 0))
+        assert row_of(part_of(table_of(found, reference="ple"), "AUC on test"), "aitm").startswith(
+            "| aitm (did not learn) | 0.5200 "
+        )
+        found = gathered(result("aitm", 0.5, click=0.5), result("aitm", 0.9, seed=1), result("ple", 0.8))
+        titled = table_of(with_unlearnt(found, ("aitm", 0)), reference="ple")
+        assert row_of(titled, "aitm").startswith("| aitm (1 of 2 seeds did not learn) | ")
+
+    def test_a_run_that_did_not_learn_has_not_the_best_probabilities(self):
+        found = gathered(result("aitm", 0.8, log_loss=0.01), result("logistic", 0.79, log_loss=0.02))
+        probabilities = part_of(table_of(with_unlearnt(found, ("aitm", 0))), "Probabilities and order")
+        assert "**" not in row_of(probabilities, "aitm")
+        assert "**0.02000**" in row_of(probabilities, "logistic")
 
     def test_without_a_subject_no_lead_is_tested(self):
         markdown = table_of(board(**AUCS), subject=None)
@@ -463,6 +539,11 @@ class TestPublished:
         assert row_of(part, "the paper") == "| the paper | aitm |  | 0.7100 | 0.6525 | 0.8100 |"
         assert row_of(part, "a port") == "| a port | dbmtl | 0.6000 |  | 0.6500 |  |"
 
+    def test_a_run_that_did_not_learn_is_marked_there_too(self):
+        found = with_unlearnt(gathered(result("aitm", 0.7), result("lightgbm", 0.7)), ("aitm", 0))
+        part = part_of(table_of(found, published=self.KNOWN), "As others report it")
+        assert "| 0.6525 | 0.7000 (did not learn probabilities) |" in row_of(part, "the paper")
+
     def test_nothing_stands_there_where_nothing_is_reported(self):
         assert "As others report it" not in table_of(board(aitm=[0.8], lightgbm=[0.7]))
 
@@ -473,9 +554,9 @@ class TestFindings:
         return "\n".join(findings(summary, steps=STEPS, main_steps=("buy",), reference=reference, subject="aitm"))
 
     def test_the_leader_and_the_subject_against_the_best_baseline(self):
-        told = self.sentences(**AUCS)
-        assert "`aitm` is the best run on buy, 0.0300 above `ple`." in told
-        assert "`aitm` against the best baseline on buy, `ple`: +0.0300, p = " in told
+        told = self.sentences(**AUCS | {"ple": [0.76, 0.752, 0.771]})
+        assert "`aitm` is the best run on buy: AUC 0.7900 ± 0.0100 over 3 seeds, 0.0290 above `ple`." in told
+        assert "`aitm` against the best baseline on buy, `ple`: +0.0290, p = " in told
 
     def test_a_subject_that_loses_is_said_to_lose(self):
         told = self.sentences(aitm=[0.70, 0.71], ple=[0.76, 0.765])
@@ -488,6 +569,19 @@ class TestFindings:
         above = self.sentences(aitm=[0.8], logistic=[0.79], reference="logistic")
         assert "No run lies below the reference (`logistic`) on buy." in above
 
+    def test_a_leader_within_chance_is_not_called_the_best(self):
+        told = self.sentences(**AUCS)
+        assert (
+            "No run is clearly the best on buy: `aitm` has the highest AUC, 0.7900 ± 0.0100 over 3 seeds, but cannot "
+            "be told apart from `ple`."
+        ) in told
+        assert "the best run" not in told
+
+    def test_a_run_is_better_than_the_reference_only_beyond_its_interval(self):
+        told = self.sentences(aitm=[0.82], ple=[0.805], lightgbm=[0.79])
+        assert "Better than the reference (`lightgbm`, 0.7900) on buy, beyond its interval: `aitm` (0.8200)." in told
+        assert "Above the reference (`lightgbm`, 0.7900) on buy, but not beyond its interval: `ple` (0.8050)." in told
+
     def test_without_an_interval_nothing_is_outside_it(self):
         found = board(aitm=[0.7], logistic=[0.79])
         found.comparison.loc[found.comparison["metric"] == "auc_low", "value"] = np.nan
@@ -496,16 +590,57 @@ class TestFindings:
         assert "on buy: `aitm` (0.7000)." in told
 
 
+class TestBestRun:
+    def best(self, found, **roles):
+        return best_run(summary_of(found, **roles), step="buy")
+
+    def test_the_first_the_second_and_whether_they_overlap(self):
+        best = self.best(board(aitm=[0.80], ple=[0.75], logistic=[0.7]))
+        assert best.first == ("aitm", 0.8, pytest.approx(0.78), pytest.approx(0.82), 1)
+        assert best.second[:2] == ("ple", 0.75)
+        assert (best.overlap, best.tied) == (False, ())
+        near = self.best(board(aitm=[0.80], ple=[0.79], logistic=[0.77]))
+        assert (near.overlap, near.tied) == (True, ("ple", "logistic"))
+
+    def test_several_seeds_have_a_standard_deviation(self):
+        best = self.best(board(aitm=[0.80, 0.82], ple=[0.7, 0.71]))
+        assert best.first.text == "0.8100 ± 0.0141 over 2 seeds"
+        assert self.best(board(aitm=[0.8], ple=[0.7])).first.text == "0.8000 [0.7800, 0.8200]"
+
+    def test_alone_or_without_any(self):
+        alone = summary_of(gathered(result("aitm", 0.8), oracle()))
+        assert best_run(alone, step="buy").second is None
+        assert describe_best(alone, step="buy") == "`aitm` is the only run on buy: AUC 0.8000 [0.7800, 0.8200]."
+        failed = with_unlearnt(gathered(result("aitm", 0.8), result("ple", 0.9)), ("aitm", 0), ("ple", 0))
+        assert self.best(failed) is None
+        assert describe_best(summary_of(failed), step="buy") is None
+
+    def test_neither_the_oracle_nor_a_run_that_did_not_learn_is_second(self):
+        found = with_unlearnt(gathered(result("aitm", 0.8), result("ple", 0.79), result("mmoe", 0.7)), ("ple", 0))
+        assert self.best(found).second.run == "mmoe"
+
+    def test_a_summary_that_was_read_from_a_file_says_the_same(self):
+        summary = summary_of(board(**AUCS))
+        again = pd.read_csv(io.StringIO(summary.to_csv(index=False)))
+        assert describe_best(again, step="buy") == describe_best(summary, step="buy")
+
+
 def test_pipeline_reads_every_run_without_a_warning_and_draws():
     parameters = {"runs": dict.fromkeys(("lightgbm", "aitm", "logistic")), "seeds": {"benchmark": [0, 1]}}
     runs = resolve_runs(parameters | {"reference": "logistic", "explain": "aitm"})
     chosen = runs.keys("benchmark")
     data = {}
     for run, seed in chosen:
-        told = result(run.name, 0.7 + 0.01 * seed, seed=seed, deterministic=run.is_deterministic)
-        data |= {f"{run.name}_seed{seed}_metrics": told, f"{run.name}_seed{seed}_placements": placements(seed)}
+        if (run.name, seed) != ("lightgbm", 1):
+            told = result(run.name, 0.7 + 0.01 * seed, seed=seed, deterministic=run.is_deterministic)
+            placed = with_provenance(placements(seed), told.provenance)
+            for what, value in (("metrics", told), ("placements", placed)):
+                data.setdefault(f"{run.name}_results@{what}", {})[seed] = lambda value=value: value
+    current = {
+        split: Fingerprints(whole, "t1", None) for split, whole in (("train", "d1"), ("valid", "v1"), ("test", ""))
+    }
+    data |= {f"{split}_examples@fingerprint": found for split, found in current.items()}
     data |= {
-        "lightgbm_seed1_metrics": None,
         "oracle_metrics": oracle(),
         "params:funnel": Funnel(steps=STEPS, main_steps=("buy",), segment="region"),
         "params:evaluation": Evaluation(),

@@ -1,10 +1,11 @@
 """Rows drawn for the t-SNE and transfer figures, and what is said of them."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from aitm_kedro.explain.representations import draw_balanced, lay_out, quarter_of_rank
-from aitm_kedro.explain.transfer_weights import draw_groups, summarise_weights
+from aitm_kedro.explain.transfer_weights import draw_groups, flat_pairs, summarise_weights
 
 
 def test_quarters_of_a_ranking() -> None:
@@ -74,3 +75,16 @@ def test_a_quarter_without_rows_has_no_mean() -> None:
     table = summarise_weights(np.zeros(0), np.zeros(0), np.zeros(0), pair=("click", "buy"), group=(1, 1), available=0)
     assert table["rows"].tolist() == [0] * 4
     assert table["weight_mean"].isna().all()
+
+
+def test_a_pair_is_flat_where_all_its_weights_are_close_to_one_half() -> None:
+    def table(pair: tuple[str, str], weights: list[float]) -> pd.DataFrame:
+        scores = np.linspace(0.9, 0.1, len(weights))
+        labels = np.ones(len(weights))
+        return summarise_weights(np.array(weights), labels, scores, pair=pair, group=(1, 1), available=9)
+
+    flat = table(("click", "buy"), [0.49, 0.51, 0.47, 0.5, 0.5, 0.5, 0.5, 0.5])
+    empty = table(("buy", "pay"), [])
+    assert flat_pairs(pd.concat([flat, table(("buy", "keep"), [0.5] * 7 + [0.56]), empty])) == [("click", "buy")]
+    assert flat_pairs(table(("buy", "pay"), [0.9] * 8)) == []  # learnt: to listen, whatever comes
+    assert flat_pairs(table(("buy", "pay"), [0.4, 0.6] * 4)) == []  # learnt, although the mean is one half

@@ -14,7 +14,8 @@ from aitm_kedro.comparison.summary import summarise
 from aitm_kedro.evaluation.reliability import tabulate_reliability
 from aitm_kedro.explain.representations import ADDED, AIT, ORIGINAL, lay_out
 from aitm_kedro.explain.transfer_weights import COLUMNS, GROUPS, summarise_weights
-from aitm_kedro.figures.style import join_words, percent
+from aitm_kedro.figures.segments import AMONG_BEST, BELOW, BEST, judge
+from aitm_kedro.figures.style import join_words, new_figure, percent
 from aitm_kedro.learning.history import History
 from aitm_kedro.tables.reports import (
     BeforeAndAfter,
@@ -46,6 +47,11 @@ def words(figure: Figure) -> str:
     return "\n".join(text.get_text() for text in figure.findobj(Text) if text.get_visible())
 
 
+def told(figure: Figure) -> str:
+    """All text of a figure that is shown, however its lines are broken."""
+    return " ".join(words(figure).split())
+
+
 def is_drawn(figure: Figure) -> bool:
     return float(picture(figure)[..., :3].std()) > 0.01
 
@@ -65,6 +71,53 @@ def history(steps, epochs=5, **of):
     ]
     facts = {"seconds": 9.0, "rows_per_second": 10.0, "parameters": 5, "train_rows": 10, "valid_rows": 5}
     return History(**facts | {"validations": validations, "main_steps": steps, "best_epoch": 1.0} | of)
+
+
+def lines_labelled(figure, label):
+    return [line for axes in figure.axes for line in axes.lines if line.get_label() == label]
+
+
+def improving(steps, epochs):
+    """Validations of whole epochs, of which the last is the best."""
+    validations = history(steps, epochs=epochs).validations
+    return [
+        entry.model_copy(update={"epoch": float(place), "best": True}) for place, entry in enumerate(validations, 1)
+    ]
+
+
+def test_a_cap_on_training_is_told_from_a_stop_by_patience():
+    def draw(**of):
+        log = history(STEPS[2], **of)
+        return figures.draw_learning_curves(log, run="aitm", steps=STEPS[2], main_steps=STEPS[2])
+
+    stopped, capped = draw(stopped_by="patience"), draw(stopped_by="max_epochs")
+    unfinished = draw(stopped_by="max_epochs", validations=improving(STEPS[2], 3))
+    assert "Training stopped because the validation AUC of click and purchase improved no more." in told(stopped)
+    assert "Stopped by max_epochs, before patience ran out" in told(capped)
+    assert "The last epoch was the best: more of them may help." in told(unfinished)
+    assert "may help" not in told(capped)
+    assert [len(lines_labelled(figure, "stopped by max_epochs")) for figure in (stopped, capped)] == [0, 2]
+    assert [line.get_xdata()[0] for line in lines_labelled(capped, "stopped by max_epochs")] == [2.5, 2.5]
+    assert all(map(is_drawn, (stopped, capped, unfinished)))
+
+
+def test_a_cap_on_one_of_several_networks_is_crossed_and_named():
+    parts = {step: history((step,), stopped_by="patience") for step in STEPS[2]}
+    parts["click"] = history(("click",), validations=improving(("click",), 3), stopped_by="max_epochs")
+    log = history((), validations=(), parts=parts)
+    figure = figures.draw_learning_curves(log, run="mlp", steps=STEPS[2], main_steps=STEPS[2])
+    assert "Cross: stopped by max_epochs instead (click); best at that epoch, so more may help: click." in told(figure)
+    crosses = [line for axes in figure.axes for line in axes.lines if line.get_marker() == "x"]
+    assert [line.get_xdata()[0] for line in crosses] == [3, 3]
+
+
+def test_names_of_lines_that_end_together_all_stay_inside_the_axes():
+    figure = figures.draw_learning_curves(history(STEPS[4]), run="a", steps=STEPS[4], main_steps=STEPS[4])
+    low, high = figure.axes[1].get_ylim()
+    places = [text.xy[1] for text in figure.axes[1].texts]
+    assert len(places) == 4
+    assert len(set(places)) == 4
+    assert low < min(places) < max(places) <= high
 
 
 @ALL
@@ -160,6 +213,28 @@ def test_transfer_weights_of_small_and_empty_groups_survive_a_csv_file():
     assert all(label in words(figure) for label in ("00: n = 5 of 50", "10: n = 2 of 20", "11: n = 0 of 0"))
 
 
+def test_weights_that_are_flat_at_one_half_are_said_to_be():
+    flat, chosen = weights(("click", "apply"), (40, 20, 9)), weights(("apply", "buy"), (40, 20, 9))
+    flat = flat.assign(weight_mean=0.48, weight_std=0.02)
+    table = pd.concat([flat, chosen])
+    figure = figures.draw_transfer_weights(table, run="aitm", steps=("click", "apply", "buy"))
+    noted = ["AIT has not learnt to choose" in " ".join(text.get_text() for text in axes.texts) for axes in figure.axes]
+    assert noted == [True, False]
+
+
+def test_calibration_without_downsampling_does_not_speak_of_it():
+    shares = np.random.default_rng(0).beta(1, 20, 4000)
+    labels = np.random.default_rng(1).random(4000) < shares
+    both = tabulate_reliability(labels, {"raw": shares, "corrected": shares / 2}, step="buy", bins=10)
+    same = tabulate_reliability(labels, {"raw": shares, "corrected": shares}, step="buy", bins=10)
+    same = pd.read_csv(io.StringIO(same.to_csv(index=False)))
+    corrected, plain = (figures.draw_calibration(table, run="aitm", steps=("buy",)) for table in (both, same))
+    assert "corrected for downsampling" in words(corrected)
+    assert "downsampling" not in words(plain)
+    assert [len(figure.axes[0].lines) for figure in (corrected, plain)] == [3, 2]  # the diagonal, and the curves
+    assert is_drawn(plain)
+
+
 @ALL
 def test_calibration(steps):
     rng = np.random.default_rng(0)
@@ -186,8 +261,16 @@ def compared(steps, *, seeds=(0, 1, 2), **roles):
     )
     tidy = pd.concat([tidy, low, high], ignore_index=True)
     parts = [tidy[tidy["metric"] == "auc"].assign(segment=name) for name in ("Bank A", "Bank B", "Bank C")]
-    segments = pd.concat([*parts, *(part.assign(metric="positives", value=1234) for part in parts)], ignore_index=True)
-    segments.loc[(segments["segment"] == "Bank C") & (segments["metric"] == "auc"), "value"] = np.nan
+    counted = [part.assign(metric="positives", value=1234) for part in parts]
+    ends = [
+        part.assign(metric=name, value=part["value"] + shift)
+        for part in parts
+        for name, shift in (("auc_low", -0.01), ("auc_high", 0.01))
+    ]
+    segments = pd.concat([*parts, *counted, *ends], ignore_index=True)
+    few = segments["segment"] == "Bank C"
+    segments.loc[few & (segments["metric"] != "positives"), "value"] = np.nan
+    segments.loc[few & (segments["metric"] == "positives"), "value"] = 7
     return tidy, summarise(tidy, {}, steps=steps, **(ROLES | roles)), segments
 
 
@@ -197,8 +280,24 @@ def test_comparison(steps, seeds):
     tidy, summary, _ = compared(steps, seeds=seeds)
     figure = figures.draw_comparison(summary, tidy, steps=steps, **ROLES)
     assert is_drawn(figure)
-    assert all(word in words(figure) for word in (*steps, "lightgbm", "oracle", "Dashed: the reference, logistic."))
-    assert ("over the seeds" if len(seeds) > 1 else "DeLong's interval") in words(figure)
+    assert all(word in told(figure) for word in (*steps, "lightgbm", "oracle", "Dashed: the reference, logistic."))
+    assert ("over the seeds" if len(seeds) > 1 else "DeLong's interval") in told(figure)
+
+
+def test_runs_that_did_not_learn_are_greyed_and_do_not_stretch_the_axis():
+    tidy, _, _ = compared(("buy",))
+    failed = pd.DataFrame(
+        {"run": "ple", "model": "ple", "seed": [0, 1, 2], "metric": "learnt", "value": [0.0, 0.0, 0.0]}
+    )
+    tidy.loc[(tidy["run"] == "ple") & (tidy["metric"] == "auc"), "value"] = 0.5
+    tidy = pd.concat([tidy, failed], ignore_index=True)
+    figure = figures.draw_comparison(summarise(tidy, {}, steps=("buy",), **ROLES), tidy, steps=("buy",), **ROLES)
+    axes = figure.axes[0]
+    assert "ple (did not learn)" in [label.get_text() for label in axes.get_yticklabels()]
+    assert "Grey: did not learn." in told(figure)
+    assert "◂ 0.5000" in words(figure)
+    assert axes.get_xlim()[0] > 0.6
+    assert is_drawn(figure)
 
 
 def test_comparison_without_a_subject_and_without_results_of_the_reference():
@@ -211,25 +310,79 @@ def test_comparison_without_a_subject_and_without_results_of_the_reference():
 
 def test_comparison_of_a_step_with_one_class():
     tidy, _, _ = compared(("click", "buy"))
-    tidy.loc[tidy["step"] == "buy", "value"] = np.nan
+    tidy.loc[tidy["step"] == "click", "value"] = np.nan
     summary = summarise(tidy, {}, steps=("click", "buy"), **ROLES)
     figure = figures.draw_comparison(summary, tidy, steps=("click", "buy"), **ROLES)
-    assert "test has only one class of 'buy'" in words(figure)
+    assert "test has only one class of 'click'" in words(figure)
+    assert is_drawn(figure)
+    names = figure.axes[1].get_yticklabels()
+    assert [label.get_text() for label in names if label.get_visible()] == [
+        "lightgbm",
+        "ple",
+        "aitm",
+        "logistic",
+        "oracle",
+    ]
+
+
+def draw_segments(table, *, steps, segment="bank"):
+    return figures.draw_segments(table, steps=steps, segment=segment, min_positives=10, confidence=0.95)
+
+
+def in_segment(**runs):
+    """AUC and half the width of its interval, of each run, in one segment."""
+    rows = []
+    for run, (auc, half) in runs.items():
+        numbers = {"auc": auc, "auc_low": auc - half, "auc_high": auc + half, "positives": 50}
+        rows += [(run, run, 0, "north", "buy", metric, value) for metric, value in numbers.items()]
+    return pd.DataFrame(rows, columns=["run", "model", "seed", "segment", "step", "metric", "value"])
+
+
+def bold(figure):
+    return [text.get_text() for axes in figure.axes for text in axes.texts if text.get_fontweight() == "bold"]
+
+
+def test_a_segment_has_a_winner_only_where_its_interval_is_above_all_others():
+    clear = in_segment(a=(0.7, 0.02), b=(0.8, 0.02), oracle=(0.81, 0.02))
+    assert bold(draw_segments(clear, steps=("buy",))) == [".800"]
+    overlapping = in_segment(a=(0.7, 0.02), b=(0.8, 0.02), c=(0.765, 0.02))
+    assert bold(draw_segments(overlapping, steps=("buy",))) == []
+    unknown = in_segment(a=(0.7, np.nan), b=(0.8, 0.02))
+    assert bold(draw_segments(unknown, steps=("buy",))) == []
+
+
+def test_what_is_known_of_a_run_in_a_segment():
+    auc, half = np.array([0.8, 0.77, 0.7, np.nan]), np.array([0.02, 0.02, 0.02, np.nan])
+    assert judge(auc, auc - half, auc + half)[:3].tolist() == [AMONG_BEST, AMONG_BEST, BELOW]
+    auc[1] = 0.75
+    found = judge(auc, auc - half, auc + half)
+    assert found[:3].tolist() == [BEST, BELOW, BELOW]
+    assert np.isnan(found[3])
+    assert np.isnan(judge(auc[3:], auc[3:], auc[3:])).all()
+
+
+def test_segments_with_too_few_positives_are_named_in_a_note_alone():
+    _, _, segments = compared(("buy",))
+    figure = draw_segments(segments, steps=("buy",))
+    assert "Left out, fewer than 10 positives: Bank C (7)." in told(figure)
+    assert [label.get_text().split("\n")[0] for label in figure.axes[0].get_xticklabels()] == ["Bank A", "Bank B"]
+    none = segments[segments["segment"] == "Bank C"]
+    assert "no bank has 10 positives of 'buy' in test" in told(draw_segments(none, steps=("buy",)))
 
 
 @ALL
 def test_segments(steps):
     _, _, segments = compared(steps)
-    figure = figures.draw_segments(segments, steps=steps, segment="bank", min_positives=10)
+    figure = draw_segments(segments, steps=steps)
     assert is_drawn(figure)
-    assert all(word in words(figure) for word in (*steps, "Bank A\n1,234", "within each bank", "fewer than 10"))
+    assert all(word in words(figure) for word in (*steps, "Bank A\n1,234\n±.010", "within each bank"))
     shown = [text.get_text() for axes in figure.axes for text in axes.texts]
     assert len(shown) == 2 * 5 * len(steps)  # none for Bank C
 
 
 def test_segments_of_a_funnel_without_any():
     empty = pd.DataFrame(columns=["run", "model", "seed", "segment", "step", "metric", "value"])
-    figure = figures.draw_segments(empty, steps=("buy",), segment=None, min_positives=10)
+    figure = draw_segments(empty, steps=("buy",), segment=None)
     assert "the funnel has no segments" in words(figure)
 
 
@@ -267,13 +420,28 @@ def test_funnel(steps):
     assert is_drawn(figure)
     assert "0.35 %  (7)" in words(figure)
     assert "4,880  (97.6 %)" in words(figure)
+    assert "downsampling makes the last steps less rare" in told(figure)
+
+
+def test_funnel_draws_bars_from_zero_and_points_where_there_is_none():
+    ingestion, labels, sampling, statistics = reports(STEPS[4])
+    stages = figures.stages_of(ingestion, labels, sampling, statistics)
+    figure = figures.draw_funnel(stages, figures.rates_of(sampling, statistics, steps=STEPS[4]), steps=STEPS[4])
+    left, right = figure.axes
+    assert left.get_xscale() == "linear"
+    assert [bar.get_width() for bar in left.patches] == [stage.rows for stage in stages]
+    assert {bar.get_x() for bar in left.patches} == {0}
+    assert right.get_xscale() == "log"
+    assert not right.patches
 
 
 def test_funnel_without_downsampling_has_no_samples():
     ingestion, labels, sampling, statistics = reports(("buy",), after=1000)
     stages = figures.stages_of(ingestion, labels, sampling, statistics)
     assert [stage.name for stage in stages][-3:] == ["train", "valid", "test"]
-    assert list(figures.rates_of(sampling, statistics, steps=("buy",))) == ["test", "train"]
+    rates = figures.rates_of(sampling, statistics, steps=("buy",))
+    assert list(rates) == ["test", "train"]
+    assert "sampl" not in told(figures.draw_funnel(stages, rates, steps=("buy",)))
 
 
 def test_funnel_with_nothing_in_it():
@@ -283,11 +451,24 @@ def test_funnel_with_nothing_in_it():
 
 
 def test_numbers_as_readers_want_them():
-    assert [percent(share) for share in (0.2249, 0.022, 0.0025, 0.00025, 0)] == [
+    assert [percent(share) for share in (0.2249, 0.022, 0.0025, 0.00025, 1e-7, 0)] == [
         "22.5 %",
         "2.2 %",
         "0.25 %",
         "0.025 %",
+        "< 0.0001 %",
         "0 %",
     ]
     assert [join_words(list(text)) for text in ("a", "ab", "abc")] == ["a", "a and b", "a, b and c"]
+
+
+def test_a_title_and_a_subtitle_are_broken_before_they_leave_the_figure():
+    name = "a_run_with_a_name_that_is_rather_long: "
+    figure = new_figure(width=5, height=3, title=name + "do probabilities come true?", subtitle="what is drawn " * 20)
+    figure.canvas.draw()
+    width, _ = figure.canvas.get_width_height()
+    texts = [text for text in figure.texts if text.get_text().strip()]
+    assert len(texts) == 2
+    assert all(text.get_window_extent().x1 <= width for text in texts)
+    title, subtitle = (text.get_window_extent() for text in texts)
+    assert subtitle.y1 < title.y1

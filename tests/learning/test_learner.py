@@ -6,15 +6,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.learning.data import FEATURES, make_table, specs_of
+from tests.learning.data import FEATURES, fit, make_table, specs_of
 
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.examples import Examples
 from aitm_kedro.core.ragged import Ragged
 from aitm_kedro.learning.history import History
-from aitm_kedro.learning.learner import ModelSpec, check_fits, check_ids, check_values, read_json, step_weights
+from aitm_kedro.learning.learner import (
+    ModelSpec,
+    check_fits,
+    check_ids,
+    check_values,
+    read_json,
+    step_weights,
+    stored_fingerprint,
+)
 from aitm_kedro.learning.networks.learner import sum_up
 from aitm_kedro.learning.parameters import Training
+from aitm_kedro.learning.registry import load_trained
 from aitm_kedro.learning.tensors import read_tensors, write_tensors
 
 
@@ -53,6 +62,28 @@ def test_fields_in_another_order_are_other_fields() -> None:
     check_fits(spec, make_examples([[0, 4]]))
     with pytest.raises(InputError, match=r"with the fields \['a', 'b'\] but the examples have \['b', 'a'\]; run prepa"):
         check_fits(spec, make_examples([[0, 4]], fields=("b", "a")))
+
+
+def test_ids_of_another_vocabulary_are_refused() -> None:
+    features = specs_of([3, 5], names="ab")
+    spec = ModelSpec(model="aitm", options={}, steps=("click",), features=features, data={"vocabulary": "v1"})
+    check_fits(spec, make_examples([[0, 4]], vocabulary="v1"))
+    check_fits(spec, make_examples([[0, 4]]))  # encoded by the vocabulary of a bundle
+    sentence = "the model 'aitm' was trained with the vocabulary v1, but the examples were encoded by the vocabulary v2"
+    with pytest.raises(InputError, match=sentence):
+        check_fits(spec, make_examples([[0, 4]], vocabulary="v2"))
+    with pytest.raises(InputError, match=r"with the vocabulary \(not known\), but"):
+        check_fits(spec.model_copy(update={"data": {}}), make_examples([[0, 4]], vocabulary="v2"))
+
+
+def test_a_trained_model_is_known_by_its_fingerprint_in_memory_and_on_disk(tmp_path: Path) -> None:
+    train, valid = (replace(make_table(80, seed=seed), vocabulary="v") for seed in (0, 1))
+    first, second = (fit("logistic", train, valid, options={"inverse_l2": [0.1]}) for _ in range(2))
+    first.save(tmp_path / "model")
+    assert first.spec.data == {"vocabulary": "v"}
+    assert first.fingerprint() == load_trained(tmp_path / "model").fingerprint()
+    assert first.fingerprint() == stored_fingerprint(tmp_path / "model")
+    assert first.fingerprint() != second.fingerprint()
 
 
 def test_values_have_to_be_those_of_all_numeric_features() -> None:

@@ -84,6 +84,19 @@ def test_validation_chooses_encoding_and_round(splits: tuple[Examples, Examples]
     assert model.history.best_epoch == np.mean([chosen["rounds"] for chosen in model.history.chosen.values()])
 
 
+def test_a_best_round_at_the_cap_is_warned_of(
+    splits: tuple[Examples, Examples], caplog: pytest.LogCaptureFixture
+) -> None:
+    capped, free = (train(splits, max_rounds=rounds, encodings=("native",)).history for rounds in (2, 300))
+    assert {chosen["stopped_by"] for chosen in capped.chosen.values()} == {"max_rounds"}
+    assert {chosen["stopped_by"] for chosen in free.chosen.values()} == {"patience"}
+    warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert warned == [
+        "'lightgbm' with seed 0 may not have finished learning click, buy: the last round that max_rounds (2) allows "
+        "was its best on validation; raise lightgbm.max_rounds."
+    ]
+
+
 def test_without_categories_there_is_one_encoding(splits: tuple[Examples, Examples]) -> None:
     numbers = [
         replace(part, ids=part.ids[:, :1], fields=part.fields[:1], steps=("click",), labels=part.labels[:, :1])

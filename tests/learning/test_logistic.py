@@ -76,6 +76,18 @@ def test_validation_chooses() -> None:
         assert auc(valid.labels[:, t], predictions[:, t]) == pytest.approx(max(tried.values()), abs=1e-6)
 
 
+def test_a_solver_that_did_not_converge_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    train, valid = _examples(300, 0), _examples(300, 1)
+    capped, free = (_train(train, valid, inverse_l2=(0.1,), max_iterations=n).history for n in (1, 200))
+    assert {chosen["stopped_by"] for chosen in capped.chosen.values()} == {"max_iterations"}
+    assert {chosen["stopped_by"] for chosen in free.chosen.values()} == {"convergence"}
+    warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert warned == [
+        "'logistic' may not have finished learning click, buy: its solver has not converged in 1 iterations; raise "
+        "logistic.max_iterations."
+    ]
+
+
 def test_a_step_that_validation_cannot_score_still_gets_a_model() -> None:
     train, valid = _examples(300, 0), _examples(300, 1)
     nothing = replace(valid, labels=np.zeros_like(valid.labels))

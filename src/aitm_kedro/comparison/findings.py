@@ -1,14 +1,115 @@
 """What the comparison says, in sentences."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
+from aitm_kedro.comparison.summary import overlap, spread_of
 from aitm_kedro.evaluation.results import ORACLE
 
 _Rows = Mapping[str, dict[str, Any]]
 """Run -> its row of the summary, of one step."""
+
+
+class Standing(NamedTuple):
+    """A run's AUC on a step.
+
+    Attributes:
+        run: its name.
+        auc: mean over its seeds.
+        low: lower end of its interval: one standard deviation over several seeds, DeLong's of one; None: undefined.
+        high: upper end.
+        seeds: how many.
+    """
+
+    run: str
+    auc: float
+    low: float | None
+    high: float | None
+    seeds: int
+
+    @property
+    def text(self) -> str:
+        """The AUC with its interval: "0.8609 ± 0.0015 over 5 seeds", "0.8609 [0.8541, 0.8677]" or "0.8609"."""
+        return _with_interval(self.auc, self.low, self.high, seeds=self.seeds)
+
+
+class Best(NamedTuple):
+    """The run with the highest AUC on a step, and how sure that is.
+
+    Attributes:
+        first: the run; not the oracle, and none that did not learn.
+        second: the next one; None: there is no other.
+        overlap: whether the intervals of the two have values in common; False without a second.
+        tied: names of the runs that cannot be told apart from the first (``summary.is_tied``: paired tests, where they
+            could be made), highest first. While there are any, the first is not to be called better than they are.
+    """
+
+    first: Standing
+    second: Standing | None
+    overlap: bool
+    tied: tuple[str, ...]
+
+
+def best_run(summary: pd.DataFrame, *, step: str) -> Best | None:
+    """The run with the highest AUC on a step, the next one, and which runs cannot be told apart from it.
+
+    Args:
+        summary: of ``comparison.summarise``.
+        step: its name.
+
+    Returns:
+        None where no run that learnt has an AUC on the step.
+    """
+    rows = rows_of_step(summary, step)
+    best = marked(rows, "best")
+    if best is None:
+        return None
+    others = [run for run in _ranked(rows) if run != best and not rows[run]["unlearnt"]]
+    second = rows[others[0]] if others else None
+    return Best(
+        first=_standing(rows[best]),
+        second=None if second is None else _standing(second),
+        overlap=second is not None and overlap(spread_of(rows[best]), spread_of(second)),
+        tied=tuple(run for run in others if rows[run]["tied"]),
+    )
+
+
+def _ranked(rows: _Rows) -> list[str]:
+    """Runs with an AUC, the oracle aside, highest first."""
+    known = [run for run, row in rows.items() if run != ORACLE and is_known(row["auc"])]
+    return sorted(known, key=lambda run: -rows[run]["auc"])
+
+
+def _standing(row: Mapping[str, Any]) -> Standing:
+    low, high = spread_of(row) or (None, None)
+    return Standing(str(row["run"]), float(row["auc"]), low, high, int(row["seeds"]))
+
+
+def _with_interval(auc: float, low: float | None, high: float | None, *, seeds: int) -> str:
+    if low is None or high is None:
+        return f"{auc:.4f}"
+    return f"{auc:.4f} ± {high - auc:.4f} over {seeds} seeds" if seeds > 1 else f"{auc:.4f} [{low:.4f}, {high:.4f}]"
+
+
+def describe_best(summary: pd.DataFrame, *, step: str) -> str | None:
+    """Which run is best on a step, as a sentence with its interval; None where none has an AUC."""
+    best = best_run(summary, step=step)
+    if best is None:
+        return None
+    first, second = best.first, best.second
+    learnt = "" if (summary["unlearnt"] == 0).all() else " that learnt"
+    if second is None:
+        return f"`{first.run}` is the only run{learnt} on {step}: AUC {first.text}."
+    lead = first.auc - second.auc
+    if not best.tied:
+        return f"`{first.run}` is the best run{learnt} on {step}: AUC {first.text}, {lead:.4f} above `{second.run}`."
+    named = ", ".join(f"`{run}`" for run in best.tied)
+    return (
+        f"No run{learnt} is clearly the best on {step}: `{first.run}` has the highest AUC, {first.text}, but cannot be "
+        f"told apart from {named}."
+    )
 
 
 def findings(
@@ -26,9 +127,11 @@ def findings(
     sentences = _absent(summary, reference=reference, subject=subject)
     for step in main_steps:
         rows = rows_of_step(summary, step)
-        sentences += _leader(rows, step)
+        leader = describe_best(summary, step=step)
+        sentences += [] if leader is None else [leader]
         if subject is not None:
             sentences += _against_best_baseline(rows, step, subject)
+        sentences += _above_reference(rows, step, reference)
         sentences += _below_reference(rows, step, reference)
     for step in steps:
         if summary.loc[summary["step"] == step, "auc"].isna().all():
@@ -45,6 +148,16 @@ def rows_of_step(summary: pd.DataFrame, step: str) -> dict[str, dict[str, Any]]:
 def marked(rows: _Rows, mark: str) -> str | None:
     """The run that has a mark, ``best`` or ``best_baseline``."""
     return next((run for run, row in rows.items() if row[mark]), None)
+
+
+def unlearnt_marks(summary: pd.DataFrame) -> dict[str, str]:
+    """{run: what is to stand beside its name} of the runs that did not learn, or not with every seed."""
+    marks = {}
+    for run, rows in summary[summary["unlearnt"] > 0].groupby("run", sort=False):
+        failed, seeds = int(rows["unlearnt"].max()), int(rows["seeds"].max())
+        what = "did not learn probabilities" if rows["ranks"].all() else "did not learn"
+        marks[str(run)] = what if failed >= seeds else f"{failed} of {seeds} seeds {what}"
+    return marks
 
 
 def is_known(number: Any) -> bool:
@@ -73,17 +186,6 @@ def _absent(summary: pd.DataFrame, *, reference: str, subject: str | None) -> li
     return sentences
 
 
-def _leader(rows: _Rows, step: str) -> list[str]:
-    best = marked(rows, "best")
-    if best is None:
-        return []
-    others = {run: row["auc"] for run, row in rows.items() if run not in (best, ORACLE) and is_known(row["auc"])}
-    if not others:
-        return [f"`{best}` is the only run on {step}."]
-    second = max(others, key=lambda run: others[run])
-    return [f"`{best}` is the best run on {step}, {rows[best]['auc'] - others[second]:.4f} above `{second}`."]
-
-
 def _against_best_baseline(rows: _Rows, step: str, subject: str) -> list[str]:
     """The paper's question: does the subject beat the best baseline, and is the difference significant?"""
     baseline = marked(rows, "best_baseline")
@@ -98,6 +200,25 @@ def _against_best_baseline(rows: _Rows, step: str, subject: str) -> list[str]:
     reason = f" ({row['note']})" if is_text(row["note"]) else ""
     sentence = f"`{subject}` against the best baseline on {step}, `{baseline}`: {row['lead']:+.4f}{''.join(tests)}"
     return [f"{sentence}{reason}."]
+
+
+def _above_reference(rows: _Rows, step: str, reference: str) -> list[str]:
+    """A run counts as better than the reference only beyond the upper end of its interval."""
+    if reference not in rows or not is_known(rows[reference]["auc"]):
+        return []
+    bar, high = rows[reference]["auc"], rows[reference]["auc_high"]
+    above = [run for run in _ranked(rows) if rows[run]["auc"] > bar and run != reference]
+    better = [run for run in above if is_known(high) and rows[run]["auc"] > high]
+    within = [run for run in above if run not in better]
+    told = (
+        (better, f"Better than the reference (`{reference}`, {bar:.4f}) on {step}, beyond its interval"),
+        (within, f"Above the reference (`{reference}`, {bar:.4f}) on {step}, but not beyond its interval"),
+    )
+    return [f"{what}: {_named(rows, runs)}." for runs, what in told if runs]
+
+
+def _named(rows: _Rows, runs: Sequence[str]) -> str:
+    return ", ".join(f"`{run}` ({rows[run]['auc']:.4f})" for run in runs)
 
 
 def _below_reference(rows: _Rows, step: str, reference: str) -> list[str]:

@@ -1,15 +1,19 @@
 """Which results can be compared, and their numbers in one table."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
 from pydantic import Field
 
 from aitm_kedro.core.errors import InputError
+from aitm_kedro.core.examples import Fingerprints
 from aitm_kedro.core.parameters import without_machine
-from aitm_kedro.core.provenance import Result
-from aitm_kedro.evaluation.results import Metrics
+from aitm_kedro.core.provenance import Result, Source, provenance_of_table
+from aitm_kedro.evaluation.results import ORACLE, RANKS, Metrics
+
+logger = logging.getLogger(__name__)
 
 RunKey = tuple[str, int | None]
 """Name of a run, and one of its seeds; the oracle has none."""
@@ -21,6 +25,23 @@ SEGMENT_COLUMNS = ("run", "model", "seed", "segment", "step", "metric", "value")
 
 DETERMINISTIC = "deterministic"
 """Metric of a run: 1 where nothing in it is drawn, so that its one seed stands for all; else 0."""
+
+LEARNT = "learnt"
+"""Metric of a run: 1 where its log loss on validation is below that of constant probabilities; else 0."""
+
+
+class Current(NamedTuple):
+    """What the examples are that are there now; None where there are none.
+
+    Attributes:
+        train: examples to learn from.
+        valid: examples to choose by.
+        test: examples to be judged on.
+    """
+
+    train: Fingerprints | None = None
+    valid: Fingerprints | None = None
+    test: Fingerprints | None = None
 
 
 class RunSettings(Result):
@@ -38,6 +59,9 @@ class ComparisonNotes(Result):
     settings: dict[str, RunSettings] = Field(default_factory=dict, description="by run")
     notes: tuple[str, ...] = Field((), description="sentences on what is missing or was left out")
     confidence: float | None = Field(None, description="level of the intervals of the AUCs; None: not known")
+    judged: dict[str, dict[Source, str]] = Field(
+        default_factory=dict, description="what the metrics compared were made from, by run and seed (aitm.seed0)"
+    )
 
 
 class Gathered(NamedTuple):
@@ -57,37 +81,85 @@ class Gathered(NamedTuple):
 _Results = dict[RunKey, Metrics]
 
 
-def gather(results: Sequence[tuple[RunKey, Metrics | None]]) -> Gathered:
+def gather(
+    results: Sequence[tuple[RunKey, Metrics | None]],
+    *,
+    current: Current | None = None,
+    reference: str | None = None,
+    pipelines: Mapping[RunKey, str] | None = None,
+) -> Gathered:
     """Put the numbers of all runs together, in the order in which they come.
 
-    What is not there, comes from other data than the newest result, or was trained otherwise than the newest seed of
-    its run, is named and left out; the rest is compared.
+    What is not there, comes from other rows than the current ones, or was trained otherwise than the newest seed of its
+    run, is named and left out; the rest is compared.
 
     Args:
         results: of each run and seed, None where there are none.
+        current: the examples that are there now; where they are not, the newest result says what is current.
+        reference: the run over which gains are computed, without which there is no comparison; None: none needed.
+        pipelines: in which each run and seed can be renewed; ``modelling`` if it is not there.
 
     Raises:
-        InputError: nothing is there to compare.
+        InputError: nothing is there to compare, the reference is not, or nothing to compare it with.
     """
     there = {key: metrics for key, metrics in results if metrics is not None}
     if not any(metrics.test for metrics in there.values()):
         raise InputError("there are no results to compare; run the modelling pipeline first")
     notes = _describe_missing([key for key, _ in results if key not in there])
-    there, of_other_data = _split_by_data(there)
+    there, of_other_data = _split_by_data(there, current or Current())
     there, trained_otherwise = _split_by_parameters(there)
     there, judged_otherwise = _split_by_judgement(there)
     there = _once_if_deterministic(there)
-    notes += _describe_left_out(of_other_data, "come from other data than the newest")
-    notes += _describe_left_out(trained_otherwise, "were trained with other parameters than the newest of their run")
-    notes += _describe_left_out(
-        judged_otherwise, "were judged with other parameters under 'evaluation' than the newest"
-    )
+    left_out = [
+        *_describe_stale(of_other_data, pipelines or {}),
+        *_describe_left_out(trained_otherwise, "were trained with other parameters than the newest of their run"),
+        *_describe_left_out(judged_otherwise, "were judged with other parameters under 'evaluation' than the newest"),
+    ]
+    _check_enough([key for key, _ in results], list(there), reference=reference, reasons=left_out or notes)
+    notes += [*left_out, *_describe_unlearnt(there)]
     settings = {run: told for (run, _), metrics in there.items() if (told := _settings(metrics)) is not None}
     return Gathered(
         comparison=_table(there, _whole, COLUMNS),
         segments=_table(there, _of_segments, SEGMENT_COLUMNS),
-        notes=ComparisonNotes(settings=settings, notes=tuple(notes), confidence=_confidence(there)),
+        notes=ComparisonNotes(
+            settings=settings,
+            notes=tuple(notes),
+            confidence=_confidence(there),
+            judged={namespace_of(key): metrics.provenance.data for key, metrics in there.items()},
+        ),
     )
+
+
+def pair_placements(
+    placements: Mapping[RunKey, pd.DataFrame | None], notes: ComparisonNotes
+) -> dict[RunKey, pd.DataFrame | None]:
+    """Placements of the very predictions that the metrics compared are of; None for all others, which are named.
+
+    Args:
+        placements: of each run and seed, None where there are none.
+        notes: of the comparison.
+    """
+    paired: dict[RunKey, pd.DataFrame | None] = {}
+    for key, table in placements.items():
+        judged = notes.judged.get(namespace_of(key))
+        made = None if table is None else provenance_of_table(table.attrs)
+        paired[key] = table if made is not None and made.data == judged else None
+    others = [
+        key for key, table in paired.items() if table is not placements[key] and namespace_of(key) in notes.judged
+    ]
+    if others:
+        logger.warning(
+            "The placements of %s are of other predictions than its metrics, so its rows are not tested; run: %s",
+            ", ".join(map(namespace_of, others)),
+            "; ".join(f"kedro run --from-nodes={namespace_of(key)}.evaluate" for key in others),
+        )
+    return paired
+
+
+def namespace_of(key: RunKey) -> str:
+    """Namespace of a run and seed, as commands name it."""
+    run, seed = key
+    return run if seed is None else f"{run}.seed{seed}"
 
 
 def _describe_missing(keys: Sequence[RunKey]) -> list[str]:
@@ -116,12 +188,68 @@ def _describe_left_out(keys: Sequence[RunKey], reason: str) -> list[str]:
     return [f"The results of {named} {reason} and were left out; run benchmark again."]
 
 
-def _split_by_data(results: _Results) -> tuple[_Results, list[RunKey]]:
-    """Results that come from the same rows as the newest one, and the others' keys."""
+def _describe_stale(keys: Sequence[RunKey], pipelines: Mapping[RunKey, str]) -> list[str]:
+    """One sentence for each pipeline that renews some of them."""
+    by_pipeline: dict[str, list[str]] = {}
+    for key in keys:
+        by_pipeline.setdefault(pipelines.get(key, "modelling"), []).append(namespace_of(key))
+    return [
+        f"The results of {', '.join(names)} come from other rows than the current examples and were left out; renew "
+        f"them: kedro run --pipelines={pipeline} --namespaces={','.join(names)}"
+        for pipeline, names in by_pipeline.items()
+    ]
+
+
+def _check_enough(
+    wanted: Sequence[RunKey], there: Sequence[RunKey], *, reference: str | None, reasons: Sequence[str]
+) -> None:
+    """Make sure that the reference is there, and something to compare it with where there are several runs."""
+    if reference is None:
+        return
+    runs, left = ({run for run, _ in keys if run != ORACLE} for keys in (wanted, there))
+    if reference not in left:
+        problem = f"the comparison lacks its reference '{reference}'"
+    elif len(left) < min(len(runs), 2):
+        problem = f"there is nothing to compare '{reference}' with"
+    else:
+        return
+    raise InputError(" ".join([f"{problem}.", *reasons]))
+
+
+def _describe_unlearnt(results: _Results) -> list[str]:
+    """One sentence on all that did not learn, and one on those that rank at least."""
+    by_verdict: dict[str, list[str]] = {}
+    for key, metrics in results.items():
+        if metrics.learnt is False:
+            by_verdict.setdefault(_verdict(metrics), []).append(namespace_of(key))
+    return [
+        f"{', '.join(names)} {verdict}: the log loss on validation is not below that of constant probabilities; try a "
+        "smaller training.batch_size or training.learning_rate, more training.max_epochs, other options of the model, "
+        "or another model."
+        for verdict, names in by_verdict.items()
+    ]
+
+
+def _verdict(metrics: Metrics) -> str:
+    """What can be said of a run whose log loss is no better than that of constants."""
+    known = [step.auc for step in metrics.test.steps.values() if step.auc is not None] if metrics.test else []
+    ranks = bool(known) and sum(known) / len(known) >= RANKS
+    return "ranks but did not learn probabilities" if ranks else "did not learn"
+
+
+def _split_by_data(results: _Results, current: Current) -> tuple[_Results, list[RunKey]]:
+    """Results that come from the current rows, and the others' keys."""
     tested, trained = (_newest(results.values(), read) for read in (_test_rows, _train_rows))
+    if current.test is not None:
+        tested = current.test.rows
+    if current.train is not None and current.valid is not None:
+        trained = {"train": current.train.whole, "valid": current.valid.whole}
     return _split(
         results,
-        lambda _, metrics: _test_rows(metrics) in (None, tested) and _train_rows(metrics) in ({}, trained),
+        lambda _, metrics: (
+            metrics.test is None  # a source without truth: there are no numbers that could be of other rows
+            or (_test_rows(metrics) in (None, tested) and _train_rows(metrics) in ({}, trained))
+        ),
     )
 
 
@@ -222,6 +350,8 @@ def _whole(metrics: Metrics) -> Iterator[_Row]:
     yield from ((None, None, name, value) for name, value in metrics.training.items())
     if metrics.trained is not None:
         yield None, None, DETERMINISTIC, float(metrics.deterministic)
+    if metrics.learnt is not None:
+        yield None, None, LEARNT, float(metrics.learnt)
     if metrics.test is not None:
         yield None, None, "rows", metrics.test.rows
 

@@ -1,12 +1,20 @@
 """The comparison for people: the paper's Table 2 for this data, in Markdown."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 from scipy.special import ndtri
 
-from aitm_kedro.comparison.findings import findings, is_known, is_text, marked, p_value, rows_of_step
+from aitm_kedro.comparison.findings import (
+    findings,
+    is_known,
+    is_text,
+    marked,
+    p_value,
+    rows_of_step,
+    unlearnt_marks,
+)
 from aitm_kedro.comparison.gathering import ComparisonNotes, RunSettings
 from aitm_kedro.comparison.reported import tabulate_published
 from aitm_kedro.comparison.summary import order_runs
@@ -31,11 +39,16 @@ _LEVELS = ((0.01, "**"), (0.05, "*"))
 
 _AUC = (
     "End to end from the impression, on {tested_on}. Mean ± standard deviation over seeds, or [{level} interval after "
-    "DeLong] where there is one seed. Gain: over the reference, `{reference}`. On the main steps, **bold**: the best"
+    "DeLong] where there is one seed. Gain: over the reference, `{reference}`. On the main steps, **bold**: the best, "
+    "and runs that cannot be told apart from it (paired tests, p ≥ 0.05)"
 )
 _BASELINE = (
     ", <ins>underlined</ins>: the best baseline, that is, run other than `{subject}`; `*` and `**`: `{subject}` is "
     "above the best baseline with p < 0.05 and p < 0.01 (paired t-test over seeds)"
+)
+_UNLEARNT = (
+    "A run that did not learn, because its log loss on validation is not below that of constant probabilities, is "
+    "never bold or underlined; the findings say what to change."
 )
 _SIGNIFICANCE = (
     "How far `{subject}` leads each run on the main steps, with {level} interval. Interval and p over rows: "
@@ -91,19 +104,21 @@ def tabulate(
     steps = list(steps)
     main = [step for step in steps if step in main_steps]
     level = f"{100 * confidence:g} %"
+    titles = _titles(summary, reference)
     found = findings(summary, steps=steps, main_steps=main, reference=reference, subject=subject)
     parts = [
         "## AUC on test",
-        _describe_auc(tested_on=tested_on, level=level, reference=reference, subject=subject),
-        _auc_table(summary, steps=steps, main_steps=main, reference=reference, subject=subject),
+        _describe_auc(tested_on=tested_on, level=level, reference=reference, subject=subject)
+        + (f" {_UNLEARNT}" if unlearnt_marks(summary) else ""),
+        _auc_table(summary, steps=steps, main_steps=main, titles=titles, subject=subject),
         "## Statistical significance",
-        *_significance(summary, main_steps=main, confidence=confidence, reference=reference, subject=subject),
+        *_significance(summary, main_steps=main, confidence=confidence, titles=titles, subject=subject),
         "## Probabilities and order",
         _PROBABILITIES,
-        _probability_table(comparison, main_steps=main, reference=reference),
+        _probability_table(comparison, main_steps=main, titles=titles, unlearnt=unlearnt_marks(summary)),
         "## Cost",
         _COST,
-        _cost_table(summary, reference=reference),
+        _cost_table(summary, titles=titles),
         " ".join([_FAIRNESS, *_differences(notes.settings)]),
         *tabulate_published(summary, published, verdict=verdict, steps=steps),
         "## Findings",
@@ -127,7 +142,12 @@ def _describe_auc(*, tested_on: str, level: str, reference: str, subject: str | 
 
 
 def _auc_table(
-    summary: pd.DataFrame, *, steps: Sequence[str], main_steps: Sequence[str], reference: str, subject: str | None
+    summary: pd.DataFrame,
+    *,
+    steps: Sequence[str],
+    main_steps: Sequence[str],
+    titles: Mapping[str, str],
+    subject: str | None,
 ) -> str:
     header = ["run"]
     for step in steps:
@@ -135,7 +155,7 @@ def _auc_table(
     by_step = {step: rows_of_step(summary, step) for step in steps}
     lines = []
     for run in order_runs(summary):
-        line = [_title(run, reference)]
+        line = [titles[run]]
         for step, rows in by_step.items():
             is_main = step in main_steps
             stars = _stars(rows) if is_main and run == subject else ""
@@ -153,7 +173,7 @@ def _auc_cell(row: Mapping[str, Any], *, is_main: bool) -> str:
     text = f"{row['auc']:.4f}"
     if is_main and row["best_baseline"]:
         text = f"<ins>{text}</ins>"
-    if is_main and row["best"]:
+    if is_main and (row["best"] or row["tied"]):
         text = f"**{text}**"
     if row["seeds"] > 1:
         text += f" ± {row['auc_std']:.4f}"
@@ -172,7 +192,12 @@ def _stars(rows: Mapping[str, dict[str, Any]]) -> str:
 
 
 def _significance(
-    summary: pd.DataFrame, *, main_steps: Sequence[str], confidence: float, reference: str, subject: str | None
+    summary: pd.DataFrame,
+    *,
+    main_steps: Sequence[str],
+    confidence: float,
+    titles: Mapping[str, str],
+    subject: str | None,
 ) -> list[str]:
     """Paragraphs: the subject's lead over every other run, and why a test is undefined."""
     if subject is None:
@@ -184,7 +209,7 @@ def _significance(
         header += [step, "p over rows", "p over seeds"]
     others = [run for run in order_runs(summary) if run not in (subject, ORACLE)]
     lines = [
-        [_title(run, reference), *(cell for rows in by_step.values() for cell in _lead_cells(rows[run], width=width))]
+        [titles[run], *(cell for rows in by_step.values() for cell in _lead_cells(rows[run], width=width))]
         for run in others
     ]
     notes = [rows[run]["note"] for rows in by_step.values() for run in others]
@@ -200,11 +225,14 @@ def _lead_cells(row: Mapping[str, Any], *, width: float) -> list[str]:
     return [f"{lead:+.4f}{interval}", *(p_value(row[name], undefined=_UNDEFINED) for name in ("p_rows", "p_seeds"))]
 
 
-def _probability_table(comparison: pd.DataFrame, *, main_steps: Sequence[str], reference: str) -> str:
+def _probability_table(
+    comparison: pd.DataFrame, *, main_steps: Sequence[str], titles: Mapping[str, str], unlearnt: Collection[str]
+) -> str:
     columns = [(step, metric) for step in main_steps for metric in _PROBABILITY_METRICS]
     means = {metric: _mean_of(comparison, metric) for metric in [*_PROBABILITY_METRICS, "order_violations"]}
     best = {
-        (step, metric): _best(means[metric], step, more=_PROBABILITY_METRICS[metric][1]) for step, metric in columns
+        (step, metric): _best(means[metric], step, more=_PROBABILITY_METRICS[metric][1], but={ORACLE, *unlearnt})
+        for step, metric in columns
     }
     header = ["run", *(f"{step}: {_PROBABILITY_METRICS[metric][0]}" for step, metric in columns), "out of order"]
     rows = []
@@ -213,18 +241,18 @@ def _probability_table(comparison: pd.DataFrame, *, main_steps: Sequence[str], r
         cells = [
             _number(means[metric].get(run, {}).get(step), bold=best[step, metric] == run) for step, metric in columns
         ]
-        rows.append([_title(run, reference), *cells, f"{100 * max(violations):.2f} %" if violations else _UNDEFINED])
+        rows.append([titles[run], *cells, f"{100 * max(violations):.2f} %" if violations else _UNDEFINED])
     return _markdown(header, rows)
 
 
-def _cost_table(summary: pd.DataFrame, *, reference: str) -> str:
+def _cost_table(summary: pd.DataFrame, *, titles: Mapping[str, str]) -> str:
     facts = summary.drop_duplicates("run").set_index("run")
     lines = []
     for run in order_runs(summary):
         if run != ORACLE:
             told = [(facts[name][run], form) for name, (_, form) in _COST_COLUMNS.items()]
             cells = [f"{value:{form}}" if is_known(value) else _UNDEFINED for value, form in told]
-            lines.append([_title(run, reference), *cells])
+            lines.append([titles[run], *cells])
     return _markdown(["run", *(title for title, _ in _COST_COLUMNS.values())], lines)
 
 
@@ -254,12 +282,12 @@ def _mean_of(comparison: pd.DataFrame, metric: str) -> dict[str, dict[str, float
     return result
 
 
-def _best(means: Mapping[str, Mapping[str, float]], step: str, *, more: bool) -> str | None:
-    """The run with the best value of a step, the oracle aside."""
+def _best(means: Mapping[str, Mapping[str, float]], step: str, *, more: bool, but: Collection[str]) -> str | None:
+    """The run with the best value of a step, some aside."""
     values = {
         run: of_step[step]
         for run, of_step in means.items()
-        if run != ORACLE and is_known(of_step.get(step, float("nan")))
+        if run not in but and is_known(of_step.get(step, float("nan")))
     }
     return (max if more else min)(values, key=lambda run: values[run]) if values else None
 
@@ -270,9 +298,14 @@ def _number(value: Any, *, bold: bool) -> str:
     return f"**{value:.5f}**" if bold else f"{value:.5f}"
 
 
-def _title(run: str, reference: str) -> str:
-    roles = {reference: " (reference)", ORACLE: " (upper bound)"}
-    return run + roles.get(run, "")
+def _titles(summary: pd.DataFrame, reference: str) -> dict[str, str]:
+    """Run -> its name with what is to be known of it: "lightgbm (reference)", "ple (did not learn)"."""
+    roles = {reference: "reference", ORACLE: "upper bound"}
+    unlearnt, titles = unlearnt_marks(summary), {}
+    for run in order_runs(summary):
+        marks = [of_run[run] for of_run in (roles, unlearnt) if run in of_run]
+        titles[run] = f"{run} ({', '.join(marks)})" if marks else run
+    return titles
 
 
 def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from aitm_kedro.comparison.findings import unlearnt_marks
 from aitm_kedro.core.published import Published
 
 
@@ -21,7 +22,8 @@ def tabulate_published(summary: pd.DataFrame, published: Published, *, verdict: 
     """
     if not published.results:
         return []
-    own = summary.drop_duplicates(["model", "step"]).set_index(["model", "step"])["auc"].to_dict()
+    own, marks = summary.drop_duplicates(["model", "step"]).set_index(["model", "step"]), unlearnt_marks(summary)
+    aucs, runs = own["auc"].to_dict(), own["run"].to_dict()
     heads = [cell for step in steps for cell in (step, "here")]
     lines = [
         "| " + " | ".join(["reported by", "model", *heads]) + " |",
@@ -30,7 +32,8 @@ def tabulate_published(summary: pd.DataFrame, published: Published, *, verdict: 
     for result in published.results:
         cells = [result.by, result.model]
         for step in steps:
-            cells += [_shown(result.auc.get(step)), _shown(own.get((result.model, step)))]
+            here, mark = (result.model, step), marks.get(runs.get((result.model, step), ""))
+            cells += [_shown(result.auc.get(step)), _shown(aucs.get(here)) + (f" ({mark})" if mark else "")]
         lines.append("| " + " | ".join(cells) + " |")
     words = (
         f"AUC on the test split of {published.source} as others report it, and here, of the first run that trains the "

@@ -7,11 +7,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from aitm_kedro.comparison.gathering import DETERMINISTIC, RunKey
-from aitm_kedro.evaluation.results import ORACLE, TRAINING_FACTS
+from aitm_kedro.comparison.gathering import DETERMINISTIC, LEARNT, RunKey
+from aitm_kedro.evaluation.results import ORACLE, RANKS, TRAINING_FACTS
 from aitm_kedro.evaluation.significance import WEIGHT, PairedTest, compare_over_rows, compare_over_seeds
 
-_NOT_NUMBERS = ("run", "model", "step", "seeds", "best", "best_baseline", "note")
+SIGNIFICANT = 0.05
+"""A run is told apart from the best one where every paired test that can be made has a p-value below this."""
+
+_NOT_NUMBERS = ("run", "model", "step", "seeds", "unlearnt", "ranks", "best", "best_baseline", "tied", "note")
 
 
 def summarise(
@@ -32,18 +35,20 @@ def summarise(
         subject: the run whose lead over all others is tested; None: no lead is.
 
     Returns:
-        run, model, step; seeds, auc, auc_std (over seeds; null for one), auc_low and auc_high (DeLong, of the first
-        seed); gain over the reference; best (of all but the oracle) and best_baseline (of all but the oracle and the
-        subject; none without a subject); the subject's lead over this run with its standard error and p over rows, its
-        lead over the seeds of both and p over seeds, and a note where a test is undefined; then
-        ``TRAINING_FACTS``, means over seeds.
+        run, model, step; seeds, unlearnt (seeds that did not learn), ranks (whether these rank all the same: their mean
+        AUC over all steps is ``RANKS`` at least), auc, auc_std (over seeds; null for one), auc_low and auc_high
+        (DeLong, of the first seed); gain over the reference; best and best_baseline (of all runs other than the
+        subject; none without a subject), neither of which is the oracle or a run that did not learn; tied (not
+        distinguishable from the best, see ``is_tied``) with the p-values behind it, p_rows_best and p_seeds_best; the
+        subject's lead over this run with its standard error and p over rows, its lead over the seeds of both and p over
+        seeds, and a note where a test is undefined; then ``TRAINING_FACTS``, means over seeds.
     """
     runs = [_Run.of(comparison, placements, name, steps=steps) for name in order_runs(comparison)]
     rows = []
     for step in steps:
         marks, counts = _marks(runs, step, subject=subject), _counts(comparison, step)
         mean = {run.name: run.mean(step) for run in runs}
-        tested = next((run for run in runs if run.name == subject), None)
+        tested, best = (next((run for run in runs if run.name == name), None) for name in (subject, marks["best"]))
         for run in runs:
             gain = None if run.name == reference else _difference(mean[run.name], mean.get(reference))
             row: dict[str, Any] = {
@@ -53,7 +58,8 @@ def summarise(
                 **run.auc_columns(step),
                 "gain": gain,
             }
-            row |= {mark: run.name == best for mark, best in marks.items()}
+            row |= {mark: run.name == name for mark, name in marks.items()}
+            row |= _against_best(best, run, step, counts=counts)
             rows.append(row | _lead(tested, run, step, counts=counts) | run.facts)
     table = pd.DataFrame(rows)
     return table.astype({name: "float64" for name in table.columns if name not in _NOT_NUMBERS})
@@ -71,6 +77,24 @@ def aucs_by_seed(comparison: pd.DataFrame, run: str, step: str) -> dict[int | No
         None if pd.isna(seed) else int(seed): float(value)
         for seed, value in zip(found["seed"], found["value"], strict=True)
     }
+
+
+def spread_of(row: Mapping[str, Any]) -> tuple[float, float] | None:
+    """The interval of an AUC: mean ± standard deviation of several seeds, DeLong's interval of one; None: undefined.
+
+    Args:
+        row: of the summary.
+    """
+    if row["seeds"] > 1:
+        return row["auc"] - row["auc_std"], row["auc"] + row["auc_std"]
+    if pd.isna(row["auc_low"]) or pd.isna(row["auc_high"]):
+        return None
+    return row["auc_low"], row["auc_high"]
+
+
+def overlap(first: tuple[float, float] | None, second: tuple[float, float] | None) -> bool:
+    """Whether two intervals have values in common; an undefined one may lie anywhere."""
+    return first is None or second is None or (first[0] <= second[1] and second[0] <= first[1])
 
 
 class _Placed(NamedTuple):
@@ -98,6 +122,7 @@ class _Run(NamedTuple):
         interval: step -> ends of DeLong's interval of the first seed, None where undefined.
         placed: (step, label) -> placements; none where a seed has none.
         facts: ``TRAINING_FACTS``, means over seeds.
+        failed: seeds that did not learn.
     """
 
     name: str
@@ -107,6 +132,7 @@ class _Run(NamedTuple):
     interval: Mapping[str, tuple[float | None, ...]]
     placed: Mapping[tuple[str, int], _Placed]
     facts: dict[str, float | None]
+    failed: frozenset[int]
 
     @classmethod
     def of(
@@ -132,6 +158,7 @@ class _Run(NamedTuple):
             },
             placed=_mean_placements([placements.get((name, seed)) for seed in seeds]),
             facts={fact: float(means[fact]) if fact in means else None for fact in TRAINING_FACTS},
+            failed=frozenset(of_run.loc[(of_run["metric"] == LEARNT) & (of_run["value"] == 0), "seed"].astype(int)),
         )
 
     def mean(self, step: str) -> float | None:
@@ -139,16 +166,27 @@ class _Run(NamedTuple):
         values = list(self.auc[step].values())
         return float(np.mean(values)) if values else None
 
+    @property
+    def ranks(self) -> bool:
+        """Whether the seeds whose probabilities are no better than constants still rank better than chance."""
+        aucs = [auc for by_seed in self.auc.values() for seed, auc in by_seed.items() if seed in self.failed]
+        return bool(aucs) and float(np.mean(aucs)) >= RANKS
+
     def auc_columns(self, step: str) -> dict[str, Any]:
         """AUC of a step with its spread, under the names of the summary."""
         values, (low, high) = list(self.auc[step].values()), self.interval[step]
         std = float(np.std(values, ddof=1)) if len(values) > 1 else None
-        return {"seeds": len(values), "auc": self.mean(step), "auc_std": std, "auc_low": low, "auc_high": high}
+        counts = {"seeds": len(values), "unlearnt": len(self.failed), "ranks": self.ranks}
+        return counts | {"auc": self.mean(step), "auc_std": std, "auc_low": low, "auc_high": high}
 
 
 def _marks(runs: Sequence[_Run], step: str, *, subject: str | None) -> dict[str, str | None]:
-    """Names of the best run and of the best baseline, which only a comparison with a subject has."""
-    mean = {run.name: auc for run in runs if run.name != ORACLE and (auc := run.mean(step)) is not None}
+    """Names of the best run and of the best baseline, which only a comparison with a subject has.
+
+    A run that did not learn is neither, not even where one of its seeds did.
+    """
+    candidates = [run for run in runs if run.name != ORACLE and not run.failed]
+    mean = {run.name: auc for run in candidates if (auc := run.mean(step)) is not None}
     baselines = [name for name in mean if name != subject] if subject is not None else []
     return {
         "best": max(mean, key=lambda name: mean[name], default=None),
@@ -213,6 +251,34 @@ def _lead(subject: _Run | None, run: _Run, step: str, *, counts: tuple[int, int]
         "p_seeds": over_seeds.p,
         "note": "; ".join(test.note for test in (over_seeds, over_rows) if test.note),
     }
+
+
+def _against_best(best: _Run | None, run: _Run, step: str, *, counts: tuple[int, int]) -> dict[str, Any]:
+    """Whether a run can be told apart from the best one, and by which p-values."""
+    found = _lead(best, run, step, counts=counts)
+    tests = [(found["lead"], found["p_rows"]), (found["lead_seeds"], found["p_seeds"])]
+    known = [(lead, p) for lead, p in tests if p is not None]
+    tied = False
+    if best is not None and found["lead"] is not None and not run.failed:
+        tied = is_tied(known, spread_of(best.auc_columns(step)), spread_of(run.auc_columns(step)))
+    return {"tied": tied, "p_rows_best": found["p_rows"], "p_seeds_best": found["p_seeds"]}
+
+
+def is_tied(
+    tests: Sequence[tuple[float, float]], best: tuple[float, float] | None, other: tuple[float, float] | None
+) -> bool:
+    """Whether a run cannot be told apart from the best one.
+
+    The runs are judged on the same rows, so paired tests decide; where there are none, intervals that overlap do.
+
+    Args:
+        tests: lead of the best run and p-value, of each paired test that could be made (over rows, over seeds).
+        best: interval of the best run.
+        other: interval of the other one.
+    """
+    if tests:
+        return any(lead <= 0 or p >= SIGNIFICANT for lead, p in tests)
+    return overlap(best, other)
 
 
 def _test_seeds(subject: _Run, run: _Run, step: str) -> PairedTest:

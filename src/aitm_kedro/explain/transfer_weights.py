@@ -21,6 +21,12 @@ COLUMNS = (
 """Columns of the table behind the figure."""
 
 
+FLAT = 0.05
+"""Weights this close to 0.5 say that AIT does not choose between the step before and the step's own tower. They are the
+softmax of two scores: 0.5 +- 0.05 is a difference of at most 0.2 between them, so that neither side counts 1.23 times
+the other. Before training the difference is about 0.01; what was learnt on a large log spans several units."""
+
+
 class Drawn(NamedTuple):
     """Rows of a group.
 
@@ -94,3 +100,19 @@ def summarise_weights(
     names = {"earlier": pair[0], "later": pair[1], "earlier_label": group[0], "later_label": group[1]}
     names |= {"available": available, "drawn": len(weights)}
     return pd.DataFrame(names, index=table.index).join(table).rename_axis("quarter").reset_index()[list(COLUMNS)]
+
+
+def flat_pairs(table: pd.DataFrame) -> list[tuple[str, str]]:
+    """Pairs of steps between which AIT has not learnt to choose: all weights are within ``FLAT`` of 0.5.
+
+    Args:
+        table: rows of ``summarise_weights``.
+
+    Returns:
+        The earlier and the later step of each, in the order of the table; a pair without rows is not among them.
+    """
+    known = table[table["weight_mean"].notna()]
+    reach = (known["weight_mean"] - 0.5).abs() + known["weight_std"]
+    furthest = known.assign(reach=reach).groupby(["earlier", "later"], sort=False, as_index=False)["reach"].max()
+    flat = furthest[furthest["reach"] <= FLAT]
+    return list(zip(flat["earlier"], flat["later"], strict=True))

@@ -1,4 +1,4 @@
-"""Whether predicted probabilities come true, before and after the correction for downsampling."""
+"""Whether predicted probabilities come true, before and after the correction for downsampling, where there was any."""
 
 from collections.abc import Sequence
 
@@ -19,11 +19,14 @@ from aitm_kedro.figures.style import (
     tidy_axes,
 )
 
-_LOOKS = {"raw": (ORANGE, "s", "as the model says"), "corrected": (BLUE, "o", "corrected for downsampling")}
+RAW, CORRECTED = "raw", "corrected"
+"""Kinds of probabilities: as the model says, and corrected for downsampling."""
+
+_LOOKS = {RAW: (ORANGE, "s", "as the model says"), CORRECTED: (BLUE, "o", "corrected for downsampling")}
 
 
 def draw_calibration(table: pd.DataFrame, *, run: str, steps: Sequence[str]) -> Figure:
-    """Draw reliability curves, one panel a step.
+    """Draw reliability curves, one panel a step; one curve alone where there was nothing to correct.
 
     Args:
         table: columns step, kind ('raw' or 'corrected'), predicted, observed, rows; one row a bin.
@@ -34,15 +37,26 @@ def draw_calibration(table: pd.DataFrame, *, run: str, steps: Sequence[str]) -> 
         width=max(3.7 * len(steps), 5.8),
         height=4.3,
         title=f"{run}: do probabilities come true?",
-        subtitle="Test rows in bins of equal size by prediction; on the diagonal, what is\npredicted happens. "
+        subtitle="Test rows in bins of equal size by prediction; on the diagonal, what is predicted happens.\n"
         "Hollow marks at the bottom: bins in which nothing happened.",
     )
+    if not _is_corrected(table):
+        table = table[table["kind"] == CORRECTED]
     panels = figure.subplots(1, len(steps), squeeze=False)[0]
     for axes, step in zip(panels, steps, strict=True):
         _draw_step(axes, table[table["step"] == step], step=step)
-    if panels[0].get_legend_handles_labels()[0]:
-        panels[0].legend(fontsize=SMALL, frameon=False, loc="upper left")
+    handles, labels = next((found for axes in panels if (found := axes.get_legend_handles_labels())[0]), ((), ()))
+    if len(handles) > 1:
+        figure.legend(handles, labels, fontsize=SMALL, frameon=False, loc="outside lower left", ncols=2)
     return figure
+
+
+def _is_corrected(table: pd.DataFrame) -> bool:
+    """Whether the two kinds of probabilities differ: with a keep rate of 1 the correction changes nothing."""
+    raw, corrected = (
+        table[table["kind"] == kind].drop(columns="kind").reset_index(drop=True) for kind in (RAW, CORRECTED)
+    )
+    return bool(len(corrected)) and not raw.equals(corrected)
 
 
 def _draw_step(axes: Axes, table: pd.DataFrame, *, step: str) -> None:
@@ -56,6 +70,8 @@ def _draw_step(axes: Axes, table: pd.DataFrame, *, step: str) -> None:
     axes.plot([low, high], [low, high], color=GREY, linewidth=1, linestyle=":")
     for kind, (colour, marker, label) in _LOOKS.items():
         bins = table[table["kind"] == kind].sort_values("predicted")
+        if bins.empty:
+            continue
         seen = bins["observed"] > 0
         axes.plot(bins["predicted"][seen], bins["observed"][seen], color=colour, marker=marker, markersize=4,
                   linewidth=1, label=label)  # fmt: skip

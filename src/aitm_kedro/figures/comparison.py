@@ -8,11 +8,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from aitm_kedro.comparison.findings import is_known, rows_of_step
+from aitm_kedro.comparison.findings import is_known, rows_of_step, unlearnt_marks
 from aitm_kedro.comparison.summary import aucs_by_seed, order_runs
 from aitm_kedro.evaluation.results import ORACLE
 from aitm_kedro.figures.style import (
     BLUE,
+    FAINT,
     GREEN,
     GREY,
     INK,
@@ -46,7 +47,9 @@ def draw_comparison(
         title="Which run ranks test impressions best?",
         subtitle=_describe(summary, runs, reference=reference),
     )
+    marks = unlearnt_marks(summary)
     colours = dict.fromkeys(runs, INK) | {reference: ORANGE, ORACLE: GREEN} | ({subject: BLUE} if subject else {})
+    colours |= dict.fromkeys(marks, FAINT)
     panels = figure.subplots(1, len(steps), sharey=True, squeeze=False)[0]
     for axes, step in zip(panels, steps, strict=True):
         rows = rows_of_step(summary, step)
@@ -54,12 +57,13 @@ def draw_comparison(
             say(axes, f"test has only one class of '{step}'")
             continue
         tidy_axes(axes, grid="x")
-        for position, run in enumerate(runs):
-            if is_known(rows[run]["auc"]):
-                seeds = list(aucs_by_seed(comparison, run, step).values())
-                _draw_run(axes, rows[run], seeds, position=position, colour=colours[run], hollow=run == ORACLE)
+        _draw_runs(axes, rows, comparison, runs=runs, colours=colours)
         _finish(axes, rows.get(reference), runs=runs, step=step)
-    panels[0].set_yticks(range(len(runs)), runs, fontsize=NORMAL)
+    names = [f"{run} ({marks[run]})" if run in marks else run for run in runs]
+    for axes in [axes for axes in panels if axes.axison][:1]:  # the first in which something is drawn
+        axes.tick_params(labelleft=True)
+        for tick, run in zip(axes.set_yticks(range(len(runs)), names, fontsize=NORMAL), runs, strict=True):
+            tick.label1.set_color(GREY if run in marks else INK)
     return figure
 
 
@@ -67,14 +71,47 @@ def _describe(summary: pd.DataFrame, runs: Sequence[str], *, reference: str) -> 
     """How to read the figure."""
     spread = "DeLong's interval."
     if (summary["seeds"] > 1).any():
-        spread = "one standard deviation over the seeds\n(small dots), or DeLong's interval where there is one seed."
+        spread = "one standard deviation over the seeds (small dots), or DeLong's interval where there is one seed."
     lines = [f"AUC on test, end to end from the impression; the mark is the mean, the bar {spread}"]
-    marks = ["Diamond: the best run."]
+    marks = ["Diamond: the best run, and runs that cannot be told apart from it (paired tests, p ≥ 0.05)."]
     if reference in runs:
         marks.append(f"Dashed: the reference, {reference}.")
+    if (summary["unlearnt"] > 0).any():
+        marks.append("Grey: did not learn.")
     if ORACLE in runs:
         marks.append("Hollow: the oracle, the upper bound.")
     return "\n".join([*lines, " ".join(marks)])
+
+
+def _draw_runs(
+    axes: Axes,
+    rows: Mapping[str, dict[str, Any]],
+    comparison: pd.DataFrame,
+    *,
+    runs: Sequence[str],
+    colours: Mapping[str, str],
+) -> None:
+    """All runs of one panel. Those that did not learn do not stretch the axis, on which the others are told apart."""
+    axes.margins(x=0.12)
+    drawn = [run for run in runs if is_known(rows[run]["auc"])]
+    learnt = [run for run in drawn if not rows[run]["unlearnt"]]
+
+    def draw(run: str) -> None:
+        seeds = list(aucs_by_seed(comparison, run, rows[run]["step"]).values())
+        _draw_run(axes, rows[run], seeds, position=runs.index(run), colour=colours[run], hollow=run == ORACLE)
+
+    for run in learnt:
+        draw(run)
+    if learnt:
+        axes.set_xlim(axes.get_xlim())  # fixes what the runs so far need
+    for run in (run for run in drawn if run not in learnt):
+        if not learnt or rows[run]["auc"] >= axes.get_xlim()[0]:
+            draw(run)
+        else:
+            axes.annotate(
+                f"◂ {rows[run]['auc']:.4f}", (0.01, runs.index(run)), xycoords=("axes fraction", "data"), va="center",
+                fontsize=SMALL, color=colours[run],
+            )  # fmt: skip
 
 
 def _draw_run(
@@ -87,7 +124,7 @@ def _draw_run(
     else:
         error = [[row["auc"] - row["auc_low"]], [row["auc_high"] - row["auc"]]]
     axes.errorbar(
-        row["auc"], position, xerr=None if np.isnan(error).any() else error, fmt="D" if row["best"] else "o",
+        row["auc"], position, xerr=None if np.isnan(error).any() else error, fmt=_marker(row),
         color=colour, markersize=6, linewidth=1.4, capsize=2.5, markerfacecolor="white" if hollow else colour,
     )  # fmt: skip
     axes.annotate(
@@ -97,9 +134,16 @@ def _draw_run(
     )  # fmt: skip
 
 
+def _marker(row: Mapping[str, Any]) -> str:
+    if row["unlearnt"]:
+        return "X"
+    return "D" if row["best"] or row["tied"] else "o"
+
+
 def _finish(axes: Axes, reference: Mapping[str, Any] | None, *, runs: Sequence[str], step: str) -> None:
     """The line of the reference, and the panel's edges."""
-    if reference is not None and is_known(reference["auc"]):
+    left, right = axes.get_xlim()
+    if reference is not None and is_known(reference["auc"]) and left <= reference["auc"] <= right:
         axes.axvline(reference["auc"], color=GREY, linestyle="--", linewidth=0.9, zorder=0)
         axes.annotate(
             reference["run"], (reference["auc"], 0), xycoords=("data", "axes fraction"), xytext=(3, 4),
@@ -108,5 +152,4 @@ def _finish(axes: Axes, reference: Mapping[str, Any] | None, *, runs: Sequence[s
     axes.set_ylim(len(runs) - 0.4, -0.75)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_color(PALE)
-    axes.margins(x=0.12)
     label_axes(axes, title=step, x="AUC")

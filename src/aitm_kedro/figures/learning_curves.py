@@ -14,9 +14,11 @@ from aitm_kedro.figures.style import (
     INK,
     NORMAL,
     SMALL,
+    VERMILION,
     join_words,
     label_axes,
     new_figure,
+    spread_out,
     step_colour,
     step_marker,
     tidy_axes,
@@ -25,7 +27,7 @@ from aitm_kedro.learning.history import History
 
 
 def draw_learning_curves(history: History, *, run: str, steps: Sequence[str], main_steps: Sequence[str]) -> Figure:
-    """Draw loss and validation AUC over epochs, with the epoch whose weights are kept.
+    """Draw loss and validation AUC over epochs, with the epoch whose weights are kept, and a cap that ended training.
 
     Args:
         history: of a training; one of independent networks is drawn network by network.
@@ -43,7 +45,10 @@ def draw_learning_curves(history: History, *, run: str, steps: Sequence[str], ma
     _draw_aucs(right, parts, steps=steps, main_steps=main_steps)
     if len(parts) == 1:
         for axes in (left, right):
-            _mark_best(axes, _best_epoch(parts[0]), label=axes is left)
+            _mark_epochs(axes, parts[0])
+        handles, labels = left.get_legend_handles_labels()
+        if handles:
+            figure.legend(handles, labels, fontsize=SMALL, frameon=False, loc="outside lower left", ncols=2)
     return figure
 
 
@@ -86,17 +91,32 @@ def _short(value: Any) -> str:
 def _story(parts: Sequence[History], *, run: str, main_steps: Sequence[str]) -> tuple[str, str]:
     """Title and subtitle."""
     if len(parts) > 1:
-        return (
-            f"{run} in training: {len(parts)} independent networks",
-            "Each network stops when the validation AUC of its step improves no more; the weights of the ringed epoch "
-            "are kept.",
-        )
-    best = _best_epoch(parts[0])
-    return (
-        f"{run} was best after {best:g} epoch{'' if best == 1 else 's'}" if best else f"{run} in training",
-        f"Training stops when the validation AUC of {join_words(list(main_steps))} improves no more; "
-        "the best epoch's weights are kept.",
+        return f"{run} in training: {len(parts)} independent networks", _story_of_parts(parts)
+    part, best = parts[0], _best_epoch(parts[0])
+    what = f"the validation AUC of {join_words(list(main_steps))}"
+    kept = "The best epoch's weights are kept."
+    subtitles = {
+        "patience": f"Training stopped because {what} improved no more. {kept}",
+        "max_epochs": f"Stopped by max_epochs, before patience ran out on {what}.\n"
+        + ("The last epoch was the best: more of them may help." if part.may_be_unfinished else kept),
+        None: f"Training stops when {what} improves no more. {kept}",
+    }
+    title = f"{run} was best after {best:g} epoch{'' if best == 1 else 's'}" if best else f"{run} in training"
+    return title, subtitles[part.stopped_by]
+
+
+def _story_of_parts(parts: Sequence[History]) -> str:
+    """Subtitle of independent networks."""
+    told = (
+        "Each network stops when the validation AUC of its step improves no more; the weights of the ringed epoch are "
+        "kept."
     )
+    capped = [", ".join(part.main_steps) for part in parts if part.stopped_by == "max_epochs"]
+    if not capped:
+        return told
+    told += f"\nCross: stopped by max_epochs instead ({join_words(capped)})"
+    unfinished = [", ".join(part.main_steps) for part in parts if part.may_be_unfinished]
+    return told + (f"; best at that epoch, so more may help: {join_words(unfinished)}." if unfinished else ".")
 
 
 def _best_epoch(part: History) -> float | None:
@@ -142,13 +162,15 @@ def _draw_aucs(axes: Axes, parts: Sequence[History], *, steps: Sequence[str], ma
 def _draw_line(
     axes: Axes, part: History, values: np.ndarray, *, colour: str, marker: str, line: str = "-", ring: bool
 ) -> None:
-    """One line over epochs; with ``ring`` around the epoch that is kept."""
+    """One line over epochs; with ``ring`` around the epoch that is kept, and a cross where a cap ended the training."""
     epochs = _epochs(part)
     axes.plot(epochs, values, color=colour, marker=marker, markersize=4, linestyle=line)
     best = _best_epoch(part)
     if ring and best is not None:
         kept = values[epochs.index(best)]
         axes.plot(best, kept, "o", markersize=11, markerfacecolor="none", markeredgecolor=colour, linewidth=0)
+    if ring and part.stopped_by == "max_epochs":
+        axes.plot(epochs[-1], values[-1], "x", markersize=13, markeredgecolor=colour, markeredgewidth=1.6, zorder=3)
 
 
 def _epochs(part: History) -> list[float]:
@@ -156,10 +178,10 @@ def _epochs(part: History) -> list[float]:
 
 
 def _scale_epochs(axes: Axes, parts: Sequence[History]) -> None:
-    """From 0, with whole epochs marked where there are several."""
-    last = max(epoch for part in parts for epoch in _epochs(part))
-    axes.set_xlim(0, 1.06 * last)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=last >= 3))
+    """From 0, with whole epochs marked where validations fall on them."""
+    epochs = [epoch for part in parts for epoch in _epochs(part)]
+    axes.set_xlim(0, 1.06 * max(epochs))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=max(epochs) >= 3 or all(epoch % 1 == 0 for epoch in epochs)))
 
 
 def _name_lines(axes: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
@@ -170,25 +192,23 @@ def _name_lines(axes: Axes, ends: Sequence[tuple[float, float, str, str]]) -> No
         ends: last epoch, last value, name and colour of each.
     """
     low, high = axes.get_ylim()
-    gap, previous = 0.055 * (high - low), -np.inf
-    for epoch, value, name, colour in sorted(ends, key=lambda end: (np.nan_to_num(end[1], nan=low), end[2])):
-        y = max(np.nan_to_num(value, nan=low), previous + gap)
+    ordered = sorted(ends, key=lambda end: (np.nan_to_num(end[1], nan=low), end[2]))
+    places = spread_out([np.nan_to_num(end[1], nan=low) for end in ordered], gap=0.055 * (high - low), top=high)
+    for (epoch, _, name, colour), y in zip(ordered, places, strict=True):
         axes.annotate(
             name, (epoch, y), xytext=(8, 0), textcoords="offset points", va="center", fontsize=NORMAL, color=colour,
             bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.8},
         )  # fmt: skip
-        previous = y
 
 
-def _mark_best(axes: Axes, best: float | None, *, label: bool) -> None:
-    if best is None:
-        return
-    axes.axvline(best, color=GREY, linewidth=1, linestyle=":")
-    if label:
-        axes.annotate(
-            "kept", (best, 1), xycoords=("data", "axes fraction"), xytext=(4, -10), textcoords="offset points",
-            fontsize=SMALL, color=INK,
-        )  # fmt: skip
+def _mark_epochs(axes: Axes, part: History) -> None:
+    """The epoch whose weights are kept; and the last one, where a cap ended the training there."""
+    best = _best_epoch(part)
+    if best is not None:
+        axes.axvline(best, color=GREY, linewidth=1, linestyle=":", label="kept")
+    if part.stopped_by == "max_epochs":
+        axes.axvline(_epochs(part)[-1], color=VERMILION, linewidth=1.2, linestyle="--", dashes=(6, 6),
+                     label="stopped by max_epochs")  # fmt: skip
 
 
 def _numbers(values: Iterable[float | None]) -> np.ndarray:

@@ -8,10 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from aitm_kedro.explain.representations import QUARTERS
-from aitm_kedro.explain.transfer_weights import GROUPS
+from aitm_kedro.explain.transfer_weights import GROUPS, flat_pairs
 from aitm_kedro.figures.style import (
     BLUE,
     GREEN,
+    INK,
     NORMAL,
     SMALL,
     VERMILION,
@@ -34,7 +35,7 @@ def draw_transfer_weights(table: pd.DataFrame, *, run: str, steps: Sequence[str]
         run: name in the title.
         steps: names, in funnel order.
     """
-    pairs = list(pairwise(steps))
+    pairs, flat = list(pairwise(steps)), flat_pairs(table)
     figure = new_figure(
         width=max(3.7 * len(pairs) + 0.6, 7.6),
         height=4.5,
@@ -48,6 +49,12 @@ def draw_transfer_weights(table: pd.DataFrame, *, run: str, steps: Sequence[str]
     for axes, (earlier, later) in zip(panels, pairs, strict=False):
         rows = table[(table["earlier"] == earlier) & (table["later"] == later)]
         _draw_pair(axes, rows, earlier=earlier, later=later)
+        if (earlier, later) in flat:
+            axes.text(
+                0.5, 0.78, "flat at 0.5: AIT has not learnt to choose\nbetween the step before and its own tower",
+                transform=axes.transAxes, ha="center", va="center", fontsize=SMALL, color=INK,
+                bbox={"boxstyle": "round", "facecolor": "#FFF3D6", "edgecolor": "none"},
+            )  # fmt: skip
     if pairs:
         panels[0].set_ylabel("weight of the step before", fontsize=NORMAL)
     return figure

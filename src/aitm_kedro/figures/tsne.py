@@ -35,15 +35,13 @@ def draw_tsne(points: pd.DataFrame, *, run: str, steps: Sequence[str], main_step
         rows: of each class that were wanted; the figure says where there are fewer.
     """
     blocks = [(step, points[points["step"] == step]) for step in steps if step in main_steps]
-    heights = [
-        0.75 + (1.75 * block["component"].nunique() if _drawn(block) >= MIN_ROWS else 0.5) for _, block in blocks
-    ]
+    heights = [0.75 + (1.9 * block["component"].nunique() if _drawn(block) >= MIN_ROWS else 0.5) for _, block in blocks]
     figure = new_figure(
         width=9.2,
         height=1.05 + sum(heights),
         title=f"{run}: what the model sees of positives and negatives",
         subtitle="t-SNE of test rows; columns from the surest and most right predictions (0-25 %) to the most wrong "
-        "(75-100 %).\nNumbers: share of a row's ten nearest rows (in all dimensions) with its own label; "
+        "(75-100 %).\nAbove each map: share of a row's ten nearest rows (in all dimensions) with its own label; "
         "chance is 50 %.",
     )
     parts = figure.subfigures(len(blocks), 1, height_ratios=heights, squeeze=False)[:, 0]
@@ -71,7 +69,7 @@ def _draw_step(part: SubFigure, block: pd.DataFrame, *, step: str, first: bool, 
         title = "Original = AIT\n$q_1 = z_1$" if first else _NAMES[name]
         line[0].set_ylabel(title, rotation=0, ha="right", va="center", fontsize=NORMAL, color=INK, labelpad=8)
     for quarter, axes in enumerate(panels[0]):
-        axes.set_title(f"Top {QUARTERS[quarter]}", fontsize=NORMAL, color=INK)
+        axes.set_title(f"Top {QUARTERS[quarter]}", loc="left", fontsize=NORMAL, color=INK)
     _add_legend(part, panels[-1][0])
 
 
@@ -91,10 +89,8 @@ def _draw_panel(axes: Axes, points: pd.DataFrame, *, quarter: int) -> None:
     axes.margins(0.06)
     for spine in axes.spines.values():
         spine.set_color(PALE)
-    axes.annotate(
-        f"{100 * inside['same_class'].mean():.0f} %", (0.97, 0.03), xycoords="axes fraction", ha="right", va="bottom",
-        fontsize=SMALL, color=INK, bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5},
-    )  # fmt: skip
+    # Above the panel, where no point can be: the map may reach into every corner.
+    axes.set_title(f"{100 * inside['same_class'].mean():.0f} %", loc="right", fontsize=SMALL, color=INK, pad=3)
 
 
 def _add_legend(part: SubFigure, axes: Axes) -> None:

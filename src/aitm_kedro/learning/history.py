@@ -1,6 +1,6 @@
 """The history of a training: validations, what was chosen, time and size."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -37,6 +37,9 @@ class History(Result):
     best_epoch: float | None = Field(None, description="epochs (trees: rounds) of what was kept, mean over its parts")
     best_deciding: float | None = None
     epochs: float | None = None
+    stopped_by: Literal["patience", "max_epochs"] | None = Field(
+        None, description="why no more epochs followed; None: not trained in epochs, or not known (older files)"
+    )
     seconds: float = Field(description="of training")
     seconds_per_epoch: float | None = None
     rows_per_second: float
@@ -50,6 +53,11 @@ class History(Result):
     )
     parts: dict[str, "History"] = Field(default_factory=dict, description="of independent networks, by their steps")
 
+    @property
+    def may_be_unfinished(self) -> bool:
+        """Whether the last epoch that was allowed was the best one, so that more of them might have helped."""
+        return self.stopped_by == "max_epochs" and bool(self.validations) and self.validations[-1].best
+
 
 class RunHistory(Result):
     """The history of a run with one seed, and where it comes from."""
@@ -59,4 +67,20 @@ class RunHistory(Result):
     seed: int
     history: History
     valid_auc: dict[str, float | None] = Field(description="AUC of what was kept on validation, by step")
+    valid_log_loss: dict[str, float] = Field(description="of the same, mean over rows by their weights, nats")
+    constant_log_loss: dict[str, float] = Field(
+        description="of the best constant probabilities, which are the rates in validation; by step, nats"
+    )
+    weights: str = Field(description="fingerprint of the trained model (learning.learner.Trained.fingerprint)")
     provenance: Provenance
+
+    @property
+    def learnt(self) -> bool:
+        """Whether the probabilities say more of validation rows than constants do, over all steps together."""
+        return sum(self.valid_log_loss.values()) < sum(self.constant_log_loss.values())
+
+    @property
+    def mean_auc(self) -> float | None:
+        """Mean validation AUC of the steps that have one."""
+        known = [auc for auc in self.valid_auc.values() if auc is not None]
+        return sum(known) / len(known) if known else None

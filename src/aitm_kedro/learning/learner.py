@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, TypeVar
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from aitm_kedro.core.checksums import seal
 from aitm_kedro.core.errors import InputError
@@ -19,7 +19,7 @@ from aitm_kedro.core.examples import Examples
 from aitm_kedro.core.features import FeatureSpec, sizes_of
 from aitm_kedro.core.funnel import Funnel
 from aitm_kedro.core.parameters import Parameters
-from aitm_kedro.core.provenance import Result
+from aitm_kedro.core.provenance import Result, Source, fingerprint_of
 from aitm_kedro.learning.history import History
 from aitm_kedro.learning.parameters import Training
 
@@ -39,6 +39,7 @@ class ModelSpec(Result):
         options: of the model, every one of them.
         steps: in funnel order.
         features: what it was trained on, in the order of the ids.
+        data: fingerprints of what it was trained on; what is not there is not known.
     """
 
     format: Literal[1] = 1
@@ -46,6 +47,14 @@ class ModelSpec(Result):
     options: dict[str, Any]
     steps: tuple[str, ...]
     features: tuple[FeatureSpec, ...]
+    data: dict[Source, str] = Field(default_factory=dict)
+
+
+class _Training(Result):
+    """What tells a training from every other one: even of the same rows no two take the same time."""
+
+    spec: ModelSpec
+    history: History
 
 
 class Trained(ABC):
@@ -62,13 +71,18 @@ class Trained(ABC):
         self.spec = spec
         self.history = history
 
+    def fingerprint(self) -> str:
+        """Twelve hexadecimal digits that differ between any two trainings, in memory and on disk alike."""
+        return fingerprint_of(_Training(spec=self.spec, history=self.history))
+
     def predict(self, examples: Examples) -> np.ndarray:
         """Probabilities of every step, end to end from the impression, float32 [N, T].
 
         They are those of the rows as trained on: ``artifacts.correction`` undoes the downsampling.
 
         Raises:
-            InputError: the examples have other fields than the model was trained on, or ids that it does not know.
+            InputError: the examples have other fields than the model was trained on, were encoded by another
+                vocabulary, or have ids that it does not know.
         """
         check_fits(self.spec, examples)
         return self._predict(examples)
@@ -153,12 +167,29 @@ class Learner(ABC):
 
     def spec(self, train: Examples, features: Sequence[FeatureSpec]) -> ModelSpec:
         """What the model is built from."""
-        options = self.options.model_dump(mode="json")
-        return ModelSpec(model=self.name, options=options, steps=train.steps, features=tuple(features))
+        return ModelSpec(
+            model=self.name,
+            options=self.options.model_dump(mode="json"),
+            steps=train.steps,
+            features=tuple(features),
+            data={} if train.vocabulary is None else {"vocabulary": train.vocabulary},
+        )
+
+
+def stored_fingerprint(folder: Path) -> str:
+    """``Trained.fingerprint`` of a saved model, without its numbers or the library that reads them.
+
+    Raises:
+        InputError: the folder is damaged, or of another version of the project.
+        OSError: a file is missing.
+    """
+    spec = read_json(folder / SPEC_FILE, ModelSpec.model_validate_json)
+    history = read_json(folder / HISTORY_FILE, History.model_validate_json)
+    return fingerprint_of(_Training(spec=spec, history=history))
 
 
 def check_fits(spec: ModelSpec, examples: Examples) -> None:
-    """Make sure that a model and examples speak of the same fields.
+    """Make sure that a model and examples speak of the same fields and ids.
 
     Raises:
         InputError: they do not.
@@ -168,6 +199,12 @@ def check_fits(spec: ModelSpec, examples: Examples) -> None:
         raise InputError(
             f"the model '{spec.model}' was trained with the fields {list(trained)} but the examples have "
             f"{list(examples.fields)}; run preparation and modelling again"
+        )
+    if examples.vocabulary not in (None, spec.data.get("vocabulary")):
+        raise InputError(
+            f"the model '{spec.model}' was trained with the vocabulary {spec.data.get('vocabulary', '(not known)')}, "
+            f"but the examples were encoded by the vocabulary {examples.vocabulary}, where ids mean something else; "
+            "train the model again, or take the examples of its own preparation"
         )
     check_ids(examples, spec.features)
 

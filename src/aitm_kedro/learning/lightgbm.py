@@ -89,12 +89,20 @@ class LightGBM(Learner):
         ]
         by_step = {step: [fit for fit in boosted if fit.step == step] for step in train.steps}
         chosen = {step: max(fits, key=lambda fit: fit.valid_auc) for step, fits in by_step.items()}
+        capped = [step for step, fit in chosen.items() if fit.rounds == self.options.max_rounds]
+        if capped:
+            logger.warning(
+                f"'{self.name}' with seed {seed} may not have finished learning {', '.join(capped)}: the last round "
+                f"that max_rounds ({self.options.max_rounds}) allows was its best on validation; raise "
+                f"{self.name}.max_rounds."
+            )
         seconds = perf_counter() - start
         history = History(
             chosen={
                 step: {
                     "encoding": fit.encoding,
                     "rounds": fit.rounds,
+                    "stopped_by": fit.stopped_by,
                     "valid_auc": {tried.encoding: tried.valid_auc for tried in by_step[step]},
                 }
                 for step, fit in chosen.items()
@@ -160,6 +168,7 @@ class _Fit(NamedTuple):
     encoding: Encoding
     valid_auc: float
     rounds: int
+    stopped_by: Literal["patience", "max_rounds"]
     leaves: int
     text: str
 
@@ -203,7 +212,10 @@ def _boost_steps(
         assert score is not None  # both classes were there
         rounds = booster.best_iteration
         logger.info("lightgbm, %s, %s categories: validation AUC %.4f after %d rounds", step, encoding, score, rounds)
-        yield _Fit(step, encoding, score, rounds, _leaves(text), text)
+        stopped_by: Literal["patience", "max_rounds"] = "patience"
+        if booster.current_iteration() == options.max_rounds and options.max_rounds - rounds < options.patience:
+            stopped_by = "max_rounds"
+        yield _Fit(step, encoding, score, rounds, stopped_by, _leaves(text), text)
 
 
 def _parameters(options: LightGBMOptions, *, seed: int) -> dict[str, Any]:

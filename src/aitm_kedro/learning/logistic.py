@@ -76,12 +76,21 @@ class Logistic(Learner):
 
         with ThreadPoolExecutor(max_workers=cores()) as pool:  # sparse products run outside the interpreter's lock
             fits = list(pool.map(fit_step, range(len(train.steps))))
+        unfinished = [step for step, fit in zip(train.steps, fits, strict=True) if not fit.converged]
+        if unfinished:
+            logger.warning(
+                f"'{self.name}' may not have finished learning {', '.join(unfinished)}: its solver has not converged "
+                f"in {self.options.max_iterations} iterations; raise {self.name}.max_iterations."
+            )
         coefficients = np.stack([fit.coefficients for fit in fits])
         intercepts = np.array([fit.intercept for fit in fits], np.float32)
         seconds = perf_counter() - start
         steps = zip(train.steps, fits, strict=True)
         history = History(
-            chosen={step: {"inverse_l2": fit.inverse_l2, "valid_auc": fit.aucs} for step, fit in steps},
+            chosen={
+                step: {"inverse_l2": fit.inverse_l2, "stopped_by": fit.stopped_by, "valid_auc": fit.aucs}
+                for step, fit in steps
+            },
             seconds=round(seconds, 3),
             rows_per_second=round(len(train) / seconds, 1),
             parameters=coefficients.size + intercepts.size,
@@ -135,12 +144,18 @@ class _Rows(NamedTuple):
 
 
 class _Fit(NamedTuple):
-    """A step's regression: coefficients [R], and the validation AUC of every C tried, by its text."""
+    """A step's regression: coefficients [R], whether they converged, and the validation AUC of each C, by its text."""
 
     coefficients: np.ndarray
     intercept: float
     inverse_l2: float
+    converged: bool
     aucs: dict[str, float | None]
+
+    @property
+    def stopped_by(self) -> str:
+        """Why the solver went no further."""
+        return "convergence" if self.converged else "max_iterations"
 
 
 def _fit_step(train: _Rows, valid: _Rows, *, options: LogisticOptions) -> _Fit:
@@ -149,18 +164,22 @@ def _fit_step(train: _Rows, valid: _Rows, *, options: LogisticOptions) -> _Fit:
     best: _Fit | None = None
     aucs: dict[str, float | None] = {}
     for inverse_l2 in sorted(options.inverse_l2):
-        solution = _minimise(train, solution, rate, inverse_l2=inverse_l2, max_iterations=options.max_iterations)
+        solution, converged = _minimise(
+            train, solution, rate, inverse_l2=inverse_l2, max_iterations=options.max_iterations
+        )
         coefficients = solution[:-1].astype(np.float32)
         score = aucs[f"{inverse_l2:g}"] = auc(valid.y, valid.x @ coefficients, valid.weights)
         if best is not None and (score is None or score <= (best.aucs[f"{best.inverse_l2:g}"] or 0)):
             break
-        best = _Fit(coefficients, float(solution[-1]), inverse_l2, aucs)
+        best = _Fit(coefficients, float(solution[-1]), inverse_l2, converged, aucs)
     assert best is not None  # options.inverse_l2 is never empty
     return best
 
 
-def _minimise(rows: _Rows, start: np.ndarray, rate: float, *, inverse_l2: float, max_iterations: int) -> np.ndarray:
-    """Minimum of C * sum of (weighted) cross-entropies + 1/2 |w|^2, without penalty on the intercept.
+def _minimise(
+    rows: _Rows, start: np.ndarray, rate: float, *, inverse_l2: float, max_iterations: int
+) -> tuple[np.ndarray, bool]:
+    """Minimum of C * sum of (weighted) cross-entropies + 1/2 |w|^2, without penalty on the intercept; and if it is one.
 
     This is scikit-learn's objective and its L-BFGS, in coordinates scaled by the curvature of each column: counts of
     ids differ by orders of magnitude, and without the scaling the solver needs ten times as many sweeps.
@@ -186,9 +205,7 @@ def _minimise(rows: _Rows, start: np.ndarray, rate: float, *, inverse_l2: float,
 
     options = {"maxiter": max_iterations, "ftol": TOLERANCE, "gtol": 0.0}
     found = minimize(objective, start * scale, jac=True, method="L-BFGS-B", options=options)
-    if found.nit >= max_iterations:
-        logger.warning("C %g: no convergence in %d iterations (logistic.max_iterations)", inverse_l2, max_iterations)
-    return np.asarray(found.x / scale)
+    return np.asarray(found.x / scale), found.nit < max_iterations
 
 
 def _check_classes(train: Examples) -> None:

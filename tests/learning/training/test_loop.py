@@ -73,6 +73,34 @@ def test_patience(train: Examples, valid: Examples) -> None:
     _, history = _train(train, valid, learning_rate=0.05, max_epochs=30, patience=2)
     since = len(history.validations) - 1 - np.argmax([v.deciding for v in history.validations])
     assert since == 2
+    assert (history.stopped_by, history.may_be_unfinished) == ("patience", False)
+
+
+def test_a_cap_is_told_from_patience(train: Examples, valid: Examples) -> None:
+    _, history = _train(train, valid, max_epochs=1)
+    assert (history.stopped_by, history.may_be_unfinished) == ("max_epochs", True)
+    declining = [validation.model_copy(update={"best": False}) for validation in history.validations]
+    assert not history.model_copy(update={"validations": tuple(declining)}).may_be_unfinished
+
+
+def test_a_history_of_an_older_file_does_not_say_why_training_stopped(train: Examples, valid: Examples) -> None:
+    written = _train(train, valid, max_epochs=1)[1].model_dump(exclude={"stopped_by"})
+    older = History.model_validate(written)
+    assert (older.stopped_by, older.may_be_unfinished) == (None, False)
+
+
+@pytest.mark.parametrize(
+    ("model", "which"), [("aitm", ""), ("mlp", " (its networks of click, apply, approve)")], ids=["one", "several"]
+)
+def test_a_best_epoch_at_the_cap_is_warned_of_once(
+    train: Examples, valid: Examples, caplog: pytest.LogCaptureFixture, model: str, which: str
+) -> None:
+    data.fit(model, train, valid, features=FEATURES, **FAST.model_dump() | {"max_epochs": 1})
+    warned = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert warned == [
+        f"'{model}' with seed 0{which} may not have finished learning: the last epoch that training.max_epochs (1) "
+        "allows was its best on validation; raise training.max_epochs."
+    ]
 
 
 @pytest.mark.parametrize(

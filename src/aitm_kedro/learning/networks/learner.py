@@ -60,6 +60,7 @@ class NetworkLearner(Learner):
         from aitm_kedro.learning.networks.trained import TrainedNetwork
         from aitm_kedro.learning.training.devices import choose_device
         from aitm_kedro.learning.training.loop import fit
+        from aitm_kedro.learning.training.stopping import describe_cap
 
         choose_device(self.training.device)  # complains before anything is built
         for examples in (train, valid):
@@ -82,6 +83,9 @@ class NetworkLearner(Learner):
             )
             for part in model.parts()
         ]
+        unfinished = describe_cap(histories, model=self.name, seed=seed, max_epochs=self.training.max_epochs)
+        if unfinished is not None:
+            logger.warning(unfinished)
         history = histories[0] if len(histories) == 1 else sum_up(histories)
         return TrainedNetwork(self.spec(train, features), history, model.eval())
 

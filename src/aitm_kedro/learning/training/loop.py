@@ -122,6 +122,7 @@ class _Run:
             best_epoch=self.stopping.best_epoch,
             best_deciding=self.stopping.best,
             epochs=round(self.epoch, 6),
+            stopped_by="patience" if self.stopping.exhausted else "max_epochs",
             seconds=round(self.progress.seconds, 3),
             seconds_per_epoch=round(self.progress.seconds / self.epoch, 3),
             rows_per_second=round(self.progress.rate, 1),

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.examples import Examples
 from aitm_kedro.evaluation.auc import auc
+from aitm_kedro.learning.history import History
 
 # N = examples, T = steps
 
@@ -61,6 +62,27 @@ def validation_marks(*, batches: int, max_epochs: int, validate_every: float) ->
     last = batches * max_epochs
     times = ceil(max_epochs / validate_every)
     return sorted({min(ceil(round(k * validate_every * batches, 6)), last) for k in range(1, times + 1)} | {last})
+
+
+def describe_cap(histories: Sequence[History], *, model: str, seed: int, max_epochs: int) -> str | None:
+    """A sentence on networks whose best epoch is the last one allowed; None if there are none.
+
+    Args:
+        histories: of a model's independent networks, one for most models.
+        model: its name.
+        seed: of the training.
+        max_epochs: epochs that were allowed.
+    """
+    capped = [history for history in histories if history.may_be_unfinished]
+    if not capped:
+        return None
+    which = f"'{model}' with seed {seed}"
+    if len(histories) > 1:
+        which += f" (its network{'s' * (len(capped) > 1)} of {', '.join(', '.join(h.main_steps) for h in capped)})"
+    return (
+        f"{which} may not have finished learning: the last epoch that training.max_epochs ({max_epochs}) allows was "
+        f"its best on validation; raise training.max_epochs."
+    )
 
 
 def check_can_decide(valid: Examples, main_steps: Sequence[str]) -> None:

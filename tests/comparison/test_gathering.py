@@ -1,0 +1,108 @@
+"""Results of rows that are no longer there are left out, and placements are paired with their own metrics."""
+
+import pandas as pd
+import pytest
+from tests.comparison.test_comparison import oracle, placements, result
+
+from aitm_kedro.comparison.gathering import LEARNT, Current, gather, pair_placements
+from aitm_kedro.core.errors import InputError
+from aitm_kedro.core.examples import Fingerprints
+from aitm_kedro.core.provenance import with_provenance
+
+NOW = Current(
+    train=Fingerprints("d1", "-", None), valid=Fingerprints("v1", "-", None), test=Fingerprints("-", "t1", None)
+)
+NEXT = NOW._replace(train=Fingerprints("d2", "-", None))
+
+
+def compare(*results, current=NOW, reference="lightgbm", missing=(), pipelines=None):
+    found = [((metrics.run, metrics.seed), metrics) for metrics in results] + [(key, None) for key in missing]
+    return gather(found, current=current, reference=reference, pipelines=pipelines)
+
+
+class TestStale:
+    def test_results_of_other_rows_are_left_out_however_new_and_named_with_the_command(self):
+        found = compare(
+            result("lightgbm", 0.7),
+            result("aitm", 0.8),
+            result("ple", 0.9, data="d2", day=9),
+            result("esmm", 0.9, test_rows="t2", day=9),
+            result("ple", 0.9, data="d2", seed=3),
+            pipelines={("ple", 3): "benchmark"},
+        )
+        assert set(found.comparison["run"]) == {"lightgbm", "aitm"}
+        assert found.notes.notes == (
+            "The results of ple.seed0, esmm.seed0 come from other rows than the current examples and were left out; "
+            "renew them: kedro run --pipelines=modelling --namespaces=ple.seed0,esmm.seed0",
+            "The results of ple.seed3 come from other rows than the current examples and were left out; "
+            "renew them: kedro run --pipelines=benchmark --namespaces=ple.seed3",
+        )
+
+    def test_the_truth_of_other_test_rows_is_left_out_too(self):
+        old = oracle().model_copy(update={"provenance": result("x", 0.5, test_rows="t0").provenance})
+        found = compare(result("lightgbm", 0.7), result("aitm", 0.8), old)
+        assert set(found.comparison["run"]) == {"lightgbm", "aitm"}
+        assert "--namespaces=oracle" in found.notes.notes[0]
+        untold = old.model_copy(update={"test": None})
+        assert compare(result("lightgbm", 0.7), result("aitm", 0.8), untold).notes.notes == ()
+
+    def test_a_stale_reference_ends_in_a_sentence(self):
+        with pytest.raises(
+            InputError,
+            match=r"the comparison lacks its reference 'lightgbm'\. The results of lightgbm\.seed0, aitm\.seed0 "
+            r"come from other rows .* --namespaces=lightgbm\.seed0,aitm\.seed0$",
+        ):
+            compare(result("lightgbm", 0.7), result("aitm", 0.8), current=NEXT, missing=[("ple", 1)])
+
+    def test_a_missing_reference_ends_in_a_sentence(self):
+        with pytest.raises(InputError, match=r"lacks its reference 'lightgbm'\. No results of lightgbm with seed 0"):
+            compare(result("aitm", 0.8), result("ple", 0.8), missing=[("lightgbm", 0)])
+
+    def test_a_reference_without_any_other_ends_in_a_sentence_unless_there_is_no_other(self):
+        with pytest.raises(InputError, match=r"nothing to compare 'lightgbm' with\. .*--namespaces=aitm.seed0"):
+            compare(result("lightgbm", 0.7), result("aitm", 0.8, data="d2"), oracle())
+        assert set(compare(result("lightgbm", 0.7)).comparison["run"]) == {"lightgbm"}
+
+    def test_where_no_examples_are_left_the_newest_result_says_what_is_current(self):
+        found = compare(
+            result("lightgbm", 0.7, data="d2", day=1),
+            result("aitm", 0.7, data="d2", day=1),
+            result("ple", 0.7),
+            current=Current(),
+        )
+        assert set(found.comparison["run"]) == {"lightgbm", "aitm"}
+
+
+class TestPlacements:
+    def notes(self):
+        return compare(result("lightgbm", 0.7), result("aitm", 0.8)).notes
+
+    def test_those_of_the_same_predictions_are_paired(self, caplog):
+        made = result("aitm", 0.8).provenance
+        placed = {("aitm", 0): with_provenance(placements(), made), ("lightgbm", 0): None, ("ple", 0): placements()}
+        paired = pair_placements(placed, self.notes())
+        assert paired["aitm", 0] is placed["aitm", 0]
+        assert paired["lightgbm", 0] is None
+        assert paired["ple", 0] is None  # not in the comparison
+        assert not caplog.text
+
+    @pytest.mark.parametrize("made", [None, result("aitm", 0.8, test_rows="t0").provenance])
+    def test_others_are_named_with_the_command(self, made, caplog):
+        table = placements() if made is None else with_provenance(placements(), made)
+        assert pair_placements({("aitm", 0): table}, self.notes()) == {("aitm", 0): None}
+        assert "The placements of aitm.seed0 are of other predictions than its metrics" in caplog.text
+        assert "kedro run --from-nodes=aitm.seed0.evaluate" in caplog.text
+
+
+def test_what_did_not_learn_is_a_metric_and_a_sentence():
+    bad = [
+        result(run, auc, click=auc).model_copy(update={"learnt": False}) for run, auc in (("aitm", 0.5), ("ple", 0.7))
+    ]
+    good = result("lightgbm", 0.7).model_copy(update={"learnt": True})
+    found = compare(good, *bad, result("old", 0.7))
+    tidy: pd.DataFrame = found.comparison[found.comparison["metric"] == LEARNT]
+    assert tidy.set_index("run")["value"].to_dict() == {"lightgbm": 1, "aitm": 0, "ple": 0}
+    assert tidy["step"].isna().all()
+    first, second = found.notes.notes
+    assert first.startswith("aitm.seed0 did not learn: the log loss on validation is not below that of constant")
+    assert second.startswith("ple.seed0 ranks but did not learn probabilities: ")
