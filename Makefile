@@ -3,12 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 ENV ?= base
+N ?= 100
+WORKERS ?= 2
 TORCH := 2.13.0
 KEDRO_RUN = $(BIN)/kedro run
 IN_ENV = $(if $(filter-out base,$(ENV)),--env=$(ENV))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup full benchmark test test-fast lint format types contracts check viz package bench-training bench-ali-ccp ledger \
+.PHONY: help setup full benchmark test test-fast test-faults lint format types contracts check viz viz-static package bench-training bench-ali-ccp ledger \
 	lock clean clean-data
 
 help: ## this list
@@ -34,10 +36,15 @@ full: $(READY) ## the whole project: kedro run --pipeline=full (ENV=test|industr
 	$(KEDRO_RUN) --pipeline=full $(IN_ENV)
 
 test: $(READY) ## all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal
 
 test-fast: $(READY) ## the tests that start no process of their own
 	$(BIN)/python -m pytest -m "not end_to_end"
+
+test-faults: $(READY) ## N runs killed at random moments, full disks, flipped bits, ...; goes on where it stopped
+	@mkdir -p .tmp
+	AITM_FAULTS=$(N) AITM_FAULTS_DONE=.tmp/faults-$$(cat $$(git ls-files src conf tests/faults) | cksum | cut -d' ' -f1) \
+		$(BIN)/python -m pytest tests/faults
 
 lint: $(READY) ## style, and formatting that is off
 	$(BIN)/ruff check .
@@ -56,7 +63,14 @@ contracts: $(READY) ## who may import whom (pyproject.toml, [tool.importlinter])
 check: lint types contracts test ## everything that CI runs
 
 viz: $(READY) ## Kedro-Viz: the graph with its data, in the browser
+	$(BIN)/python -m aitm_kedro.running.row_counts $(IN_ENV)
 	$(BIN)/kedro viz run --include-hooks $(IN_ENV)
+
+viz-static: $(READY) ## the same as a static site in build/, previews included (ENV=test|industrial|yours)
+	$(BIN)/python -m aitm_kedro.running.row_counts $(IN_ENV)
+	rm -rf build
+	KEDRO_ENV=$(filter-out base,$(ENV)) $(BIN)/kedro viz build --include-hooks --include-previews
+	@test -f build/index.html # kedro viz build ends with exit 0 whatever happens
 
 package: $(READY) ## wheel and configuration archive in dist/
 	$(BIN)/kedro package

@@ -1,20 +1,29 @@
 """The runner of long comparisons: what is finished and still up to date is not done again."""
 
+import json
 import logging
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
+import pyarrow.parquet as pq
 from kedro.io import CatalogProtocol, DatasetError
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from kedro.runner import SequentialRunner
 
+from aitm_kedro.artifacts.bundle import Bundle
 from aitm_kedro.config.runs import Run
 from aitm_kedro.config.schema import TOP_LEVEL, with_defaults
+from aitm_kedro.core.errors import InputError
+from aitm_kedro.core.features import FeatureSpecs
 from aitm_kedro.core.parameters import without_machine
-from aitm_kedro.core.provenance import Provenance
-from aitm_kedro.datasets import TypedJSON
-from aitm_kedro.datasets.versions import exists, version
+from aitm_kedro.core.provenance import Provenance, Source, fingerprint_of, provenance_of_table
+from aitm_kedro.datasets import ExampleArrays, Frame, ModelFolder, TypedJSON
+from aitm_kedro.datasets.versions import exists
+from aitm_kedro.learning.history import RunHistory
+from aitm_kedro.learning.learner import stored_fingerprint
+from aitm_kedro.tables.reports import SamplingReport
 
 logger = logging.getLogger(__name__)
 
@@ -24,8 +33,9 @@ Catalog = CatalogProtocol[Any, Any]
 class ResumingRunner(SequentialRunner):
     """Leaves out, within each namespace (a run and seed), the nodes whose results are there and up to date.
 
-    As with make, a node is done again if a result is missing or older than what the node reads, if its results say
-    that they were made with other parameters than those of now, or if a node before it is done again.
+    A node is done again if a result is missing, if its results say that they were made from something else than what
+    the node reads now, or with other parameters than those of now, or if a node before it is done again. Names of
+    versions do not count, so that neither an equal preparation nor a clock that was set back makes a difference.
     """
 
     def run(self, pipeline: Pipeline, catalog: Catalog, *arguments: Any, **options: Any) -> Any:
@@ -79,26 +89,69 @@ def outdated(part: Pipeline, catalog: Catalog) -> Pipeline:
 
 
 def is_up_to_date(node: Node, catalog: Catalog) -> bool:
-    """Whether a node's results are all there, no older than what it reads, and made with the current parameters."""
+    """Whether a node's results are all there, made from what it would read now, and with the current parameters.
+
+    What they were made from is told by content: a new version of the examples that holds the same rows changes nothing.
+    """
     if not all(exists(name, catalog) for name in node.outputs):
         return False
-    read = [version(name, catalog) for name in node.inputs if not name.startswith("params:")]
-    if min(version(name, catalog) for name in node.outputs) < max(read, default=""):
-        return False
+    found: dict[Source, str] = {}
     try:
-        used = [provenance_of(name, catalog) for name in node.outputs if isinstance(catalog.get(name), TypedJSON)]
-    except DatasetError:  # written by another version of the project
+        for name in (*node.inputs, *node.outputs):
+            found |= content_of(name, catalog)
+        made = [provenance_of(name, catalog) for name in node.outputs]
+    except (DatasetError, InputError, OSError):  # damaged, or written by another version of the project
         return False
-    made_with = {key: value for provenance in used for key, value in provenance.parameters.items()}
-    return all(
-        without_machine(value) == without_machine(current(key, node, catalog)) for key, value in made_with.items()
+    return all(_is_current(provenance, found, node, catalog) for provenance in made if provenance is not None)
+
+
+def _is_current(provenance: Provenance, found: dict[Source, str], node: Node, catalog: Catalog) -> bool:
+    return all(found.get(source) == value for source, value in provenance.data.items()) and all(
+        without_machine(value) == without_machine(current(key, node, catalog))
+        for key, value in provenance.parameters.items()
     )
 
 
-def provenance_of(name: str, catalog: Catalog) -> Provenance:
-    """What a typed result says that it was made from."""
-    found: Provenance = catalog.load(name).provenance
-    return found
+def content_of(name: str, catalog: Catalog) -> dict[Source, str]:
+    """Fingerprints of what a dataset holds now; none for one that results do not name among what they were made from.
+
+    Raises:
+        DatasetError, InputError, OSError: it is missing, damaged, or of another version of the project.
+    """
+    dataset = catalog.get(name)
+    if isinstance(dataset, ExampleArrays):
+        prints, split = dataset.fingerprints(), cast(Source, name.partition("_")[0])
+        return {split: prints.rows if split == "test" else prints.whole}
+    if isinstance(dataset, ModelFolder) and name.endswith("weights"):
+        return {"weights": stored_fingerprint(Path(dataset._get_load_path()))}
+    value = catalog.load(name) if isinstance(dataset, TypedJSON) else None
+    if isinstance(value, SamplingReport):
+        return {"keep_rates": fingerprint_of(value.keep_rates)}
+    if isinstance(value, FeatureSpecs):
+        known: dict[Source, str] = {} if value.vocabulary is None else {"vocabulary": value.vocabulary}
+        return known | {"features": value.fingerprint()}
+    return {}
+
+
+def provenance_of(name: str, catalog: Catalog) -> Provenance | None:
+    """What a result says that it was made from; None for weights, which the history beside them speaks for.
+
+    Raises:
+        DatasetError, InputError, OSError: it does not say so, is damaged, or of another version of the project.
+    """
+    dataset = catalog.get(name)
+    if isinstance(dataset, Frame):
+        attributes = pq.read_schema(str(dataset._get_load_path())).metadata.get(b"PANDAS_ATTRS", b"{}")
+        found = provenance_of_table(json.loads(attributes))
+        if found is None:
+            raise InputError(f"'{name}' does not say what it was made from")
+        return found
+    if isinstance(dataset, ModelFolder):
+        return None if name.endswith("weights") else cast(Bundle, catalog.load(name)).manifest.judged
+    value = catalog.load(name) if isinstance(dataset, TypedJSON) else None
+    if isinstance(value, RunHistory):  # it belongs to the weights beside it
+        return value.provenance.model_copy(update={"data": value.provenance.data | {"weights": value.weights}})
+    return getattr(value, "provenance", None)
 
 
 def current(key: str, node: Node, catalog: Catalog) -> Any:

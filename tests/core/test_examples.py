@@ -12,7 +12,7 @@ import pytest
 
 from aitm_kedro.core import example_store as module
 from aitm_kedro.core.errors import InputError
-from aitm_kedro.core.example_store import examples_of, open_arrays, write_arrays
+from aitm_kedro.core.example_store import examples_of, open_arrays, read_fingerprints, write_arrays
 from aitm_kedro.core.examples import Examples
 from aitm_kedro.core.ragged import Ragged
 
@@ -284,6 +284,42 @@ def test_the_fingerprint_is_of_rows_order_names_ids_labels_values_segments_weigh
     assert len({variant.fingerprint() for variant in variants}) == len(variants)
     assert examples.fingerprint() == as_examples(make_table()).fingerprint()
     assert examples.fingerprint() == examples.take(np.arange(100)).fingerprint()
+
+
+def test_the_fingerprint_of_rows_leaves_features_out(as_examples: Callable) -> None:
+    examples = as_examples(make_table())
+    changed = replace(examples, ids=examples.ids + 1, vocabulary="v")
+    assert changed.fingerprint_of_rows() == examples.fingerprint_of_rows()
+    assert changed.fingerprint() != examples.fingerprint()
+    for other in (replace(examples, labels=1 - examples.labels), examples.take(np.arange(99))):
+        assert other.fingerprint_of_rows() != examples.fingerprint_of_rows()
+
+
+def test_fingerprints_are_written_with_the_arrays_and_belong_to_these_rows_alone(tmp_path: Path) -> None:
+    table = make_table().append_column("_vocabulary", pa.array(["v"] * 100))
+    write_arrays(ds.dataset(table), tmp_path / "arrays")
+    opened, expected = open_arrays(tmp_path / "arrays"), examples_of(table)
+    assert opened.vocabulary == expected.vocabulary == "v"
+    assert opened.stored == (expected.fingerprint(), expected.fingerprint_of_rows(), "v")
+    assert read_fingerprints(tmp_path / "arrays") == opened.stored
+    (tmp_path / "arrays" / "fingerprints.json").write_text('{"whole": "w", "rows": "r", "vocabulary": "v"}')
+    again = open_arrays(tmp_path / "arrays")
+    assert (again.fingerprint(), again.fingerprint_of_rows()) == ("w", "r")  # not computed anew
+    assert again.of_fields(again.fields).of_steps(again.steps) is again
+    parts = (again.take(np.arange(100)), again.of_fields(("age",)), replace(again, segment=None))
+    assert all(part.stored is None and part.vocabulary == "v" for part in parts)
+    assert parts[0].fingerprint() == expected.fingerprint()
+
+
+@pytest.mark.parametrize("lay_out", [examples_of, lambda table: write_arrays(ds.dataset(table), Path("unused"))])
+def test_rows_of_two_vocabularies_are_refused(
+    lay_out: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(module, "ROWS_AT_ONCE", 10)
+    table = make_table().append_column("_vocabulary", pa.array(["v"] * 99 + ["w"]))
+    with pytest.raises(InputError, match="come from 2 different vocabularies"):
+        lay_out(table)
 
 
 def test_steps_of_one_class(as_examples: Callable) -> None:

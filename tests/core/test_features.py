@@ -16,6 +16,15 @@ AGE = FeatureSpec(
 )
 
 
+def test_the_fingerprint_is_of_ids_edges_and_vocabulary_not_of_statistics() -> None:
+    specs = FeatureSpecs(features=(AGE,), vocabulary="v")
+    moved = AGE.model_copy(update={"statistics": AGE.statistics.model_copy(update={"mean": 25.000000000000004})})
+    assert FeatureSpecs(features=(moved,), vocabulary="v").fingerprint() == specs.fingerprint()
+    others = [AGE.model_copy(update={"edges": (20.0, 31.0)}), AGE.model_copy(update={"ids": 5})]
+    variants = [specs, FeatureSpecs(features=(AGE,)), *(FeatureSpecs(features=(o,), vocabulary="v") for o in others)]
+    assert len({variant.fingerprint() for variant in variants}) == 4
+
+
 def test_fields_come_by_kind_lists_last() -> None:
     features = Features(lists=("tags", {"name": "shops", "weights": "visits"}), numeric=("age",), categorical=("city",))
     assert features.names == ("city", "age", "tags", "shops")

@@ -2,13 +2,27 @@
 
 from datetime import UTC, datetime
 from importlib import metadata
+from pathlib import Path
 
+import pandas as pd
 import pytest
 from pydantic import ValidationError
 
 from aitm_kedro.core import provenance as module
+from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.funnel import Funnel
-from aitm_kedro.core.provenance import NodeCost, Provenance, Result, RunRecord, library_versions
+from aitm_kedro.core.provenance import (
+    NodeCost,
+    Provenance,
+    Result,
+    RunRecord,
+    Source,
+    check_made_from,
+    fingerprint_of,
+    library_versions,
+    provenance_of_table,
+    with_provenance,
+)
 from aitm_kedro.learning.parameters import Training
 
 
@@ -28,6 +42,41 @@ def test_it_holds_every_parameter_with_its_defaults_as_json() -> None:
     assert made.parameters["training"]["batch_size"] == 2000
     assert made.libraries == library_versions()
     assert Provenance.model_validate_json(made.model_dump_json()) == made
+
+
+def test_a_table_keeps_its_provenance_in_parquet(tmp_path: Path) -> None:
+    made = Provenance.now(data={"test": "abc", "vocabulary": None}, parameters={"model": "aitm"})
+    assert made.data == {"test": "abc"}
+    table = with_provenance(pd.DataFrame({"click": [0.5]}), made)
+    table.to_parquet(tmp_path / "table")
+    assert provenance_of_table(pd.read_parquet(tmp_path / "table").attrs) == made
+    assert provenance_of_table(pd.DataFrame().attrs) is None
+    assert provenance_of_table({"provenance": {"rows": "abc"}}) is None
+
+
+def test_what_a_result_was_made_from_is_what_it_is_used_with() -> None:
+    made: dict[Source, str] = {"test": "abc", "weights": "123"}
+    check_made_from("the predictions", made, {"test": "abc"}, advice="predict again")
+    with pytest.raises(
+        InputError,
+        match=r"^the predictions were made from other weights than what is loaded now \(content 123, now 456\); pred",
+    ):
+        check_made_from("the predictions", made, {"test": "abc", "weights": "456"}, advice="predict again")
+    with pytest.raises(InputError, match=r"from another vocabulary than .* \(content not known, now 1\)"):
+        check_made_from("the predictions", made, {"vocabulary": "1"}, advice="predict again")
+    with pytest.raises(InputError, match=r"from other test rows than .* \(content abc, now not known\)"):
+        check_made_from("the predictions", made, {"test": None}, advice="predict again")
+
+
+def test_a_fingerprint_is_of_values_and_not_of_fields_that_a_version_adds() -> None:
+    class Old(Result):
+        rows: int
+
+    class New(Old):
+        columns: int = 0
+
+    assert fingerprint_of(Old(rows=1)) == fingerprint_of(New(rows=1)) != fingerprint_of(New(rows=1, columns=1))
+    assert fingerprint_of(Old(rows=1)) != fingerprint_of(Old(rows=2))
 
 
 def test_versions_of_libraries(monkeypatch: pytest.MonkeyPatch) -> None:

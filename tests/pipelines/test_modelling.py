@@ -17,24 +17,37 @@ from aitm_kedro.artifacts.bundle import load_bundle
 from aitm_kedro.artifacts.correction import correct
 from aitm_kedro.config.runs import resolve_runs
 from aitm_kedro.core.errors import InputError
+from aitm_kedro.core.examples import Examples
 from aitm_kedro.core.features import Features, FeatureSpec, FeatureSpecs, ValueStatistics
 from aitm_kedro.core.funnel import Funnel
-from aitm_kedro.core.provenance import fingerprint_of
+from aitm_kedro.core.provenance import fingerprint_of, provenance_of_table
 from aitm_kedro.evaluation.auc import auc
 from aitm_kedro.evaluation.parameters import Evaluation
-from aitm_kedro.learning.learner import Learner
+from aitm_kedro.learning.learner import Learner, stored_fingerprint
 from aitm_kedro.learning.parameters import Training
 from aitm_kedro.learning.registry import MODELS
 from aitm_kedro.pipelines.modelling import create_pipeline, nodes
+from aitm_kedro.pipelines.modelling.collecting import collect_results
+from aitm_kedro.tables.fingerprints import fingerprint_vocabulary
 from aitm_kedro.tables.parameters import Ingestion
-from aitm_kedro.tables.reports import BeforeAndAfter, CountsBySegment, KeepRates, SamplingReport
+from aitm_kedro.tables.reports import BeforeAndAfter, CountsBySegment, KeepRates, SamplingReport, StepCount
 
 STEPS = ("click", "apply", "approve")
 FUNNEL = Funnel(steps=STEPS, main_steps=("apply", "approve"), segment="bank")
 SIZES = {"age": 6, "city": 40}
 TAGS = 9  # ids of the list field
 TRAINING = Training(max_epochs=3, batch_size=200, learning_rate=0.003, device="cpu", threads=1)
+
+
+def _vocabulary() -> pd.DataFrame:
+    kinds, sizes = {"age": "numeric", "city": "categorical", "tags": "list"}, SIZES | {"tags": TAGS}
+    parts = [pd.DataFrame({"feature": field, "kind": kinds[field], "id": range(size)}) for field, size in sizes.items()]
+    return pd.concat(parts, ignore_index=True).assign(value=None, lower=np.nan, upper=np.nan, count=1)
+
+
+VOCABULARY = fingerprint_vocabulary(_vocabulary())
 SPECS = FeatureSpecs(
+    vocabulary=VOCABULARY,
     features=(
         FeatureSpec(name="city", kind="categorical", ids=40),
         FeatureSpec(
@@ -45,7 +58,7 @@ SPECS = FeatureSpecs(
             statistics=ValueStatistics(mean=3, std=1.7, minimum=0, maximum=6, null_share=0),
         ),
         FeatureSpec(name="tags", kind="list", ids=TAGS, weights="shares"),
-    )
+    ),
 )
 RUNS = resolve_runs(
     {
@@ -83,13 +96,8 @@ def _table(rows: int, *, seed: int) -> pa.Table:
         "tags": pa.ListArray.from_arrays(offsets, random.integers(TAGS, size=offsets[-1]).astype(np.int32)),
         "_weights_tags": pa.ListArray.from_arrays(offsets, random.random(offsets[-1]).astype(np.float32)),
     }
-    return pa.table(columns | dict(zip(STEPS, labels.T, strict=True)) | ids | values | lists)
-
-
-def _vocabulary() -> pd.DataFrame:
-    kinds, sizes = {"age": "numeric", "city": "categorical", "tags": "list"}, SIZES | {"tags": TAGS}
-    parts = [pd.DataFrame({"feature": field, "kind": kinds[field], "id": range(size)}) for field, size in sizes.items()]
-    return pd.concat(parts, ignore_index=True)
+    known = {"_vocabulary": [VOCABULARY] * rows}
+    return pa.table(columns | dict(zip(STEPS, labels.T, strict=True)) | ids | values | lists | known)
 
 
 def _truth(test: pa.Table) -> pa.Table:
@@ -97,23 +105,29 @@ def _truth(test: pa.Table) -> pa.Table:
     return pa.table(columns | {f"oracle_{step}": np.linspace(0.1, 0.9, len(test)) for step in STEPS})
 
 
-def _sampling_report() -> SamplingReport:
-    nothing = CountsBySegment(rows=0, steps={}, segments={})
-    both = BeforeAndAfter(before=nothing, after=nothing)
+def _sampling_report(train: Examples | None = None, valid: Examples | None = None) -> SamplingReport:
     rates = KeepRates(overall=0.5, per_segment={"A": 0.5, "B": 0.25})
-    return SamplingReport(positive_share=0.1, seed=0, keep_rates=rates, train=both, valid=both)
+    return SamplingReport(positive_share=0.1, seed=0, keep_rates=rates, train=_counted(train), valid=_counted(valid))
+
+
+def _counted(examples: Examples | None) -> BeforeAndAfter:
+    happened = {} if examples is None else dict(zip(STEPS, examples.labels.sum(axis=0, dtype=int), strict=True))
+    steps = {step: StepCount(positives=count, rate=0) for step, count in happened.items()}
+    counts = CountsBySegment(rows=0 if examples is None else len(examples), steps=steps, segments={})
+    return BeforeAndAfter(before=counts, after=counts)
 
 
 @pytest.fixture(scope="module")
 def results(as_examples: Callable) -> dict[str, object]:
     test = _table(400, seed=3)
+    train, valid = as_examples(_table(2000, seed=1)), as_examples(_table(400, seed=2))
     inputs = {
-        "train_examples@arrays": as_examples(_table(2000, seed=1)),
-        "valid_examples@arrays": as_examples(_table(400, seed=2)),
+        "train_examples@arrays": train,
+        "valid_examples@arrays": valid,
         "test_examples@arrays": as_examples(test),
         "feature_specs": SPECS,
         "vocabulary@pandas": _vocabulary(),
-        "sampling_report": _sampling_report(),
+        "sampling_report": _sampling_report(train, valid),
         "oracle@arrow": ds.dataset(_truth(test)),
         "params:funnel": FUNNEL,
         "params:training": TRAINING,
@@ -132,10 +146,6 @@ def results(as_examples: Callable) -> dict[str, object]:
     return found | {"test": test, "valid": examples["valid_examples"], "train": examples["train_examples"]} | examples
 
 
-def _leaving(namespace: str, what: str) -> str:
-    return f"{namespace.replace('.', '_')}_{what}"
-
-
 @pytest.mark.parametrize("namespace", NAMESPACES)
 def test_every_namespace_leaves_the_same_behind(results: dict, namespace: str) -> None:
     test, predictions = results["test"], results[f"{namespace}.predictions"]
@@ -145,7 +155,7 @@ def test_every_namespace_leaves_the_same_behind(results: dict, namespace: str) -
     raw = predictions[[f"{step}_raw" for step in STEPS]].to_numpy()
     rates = np.where(test["_segment"].to_numpy(zero_copy_only=False) == "A", 0.5, 0.25)
     assert np.array_equal(predictions[list(STEPS)].to_numpy(), correct(raw, rates))
-    metrics, trained = results[_leaving(namespace, "metrics")], results[f"{namespace}.weights"]
+    metrics, trained = results[f"{namespace}.metrics"], results[f"{namespace}.weights"]
     run, seed = namespace.split(".seed")
     assert (metrics.run, metrics.model, metrics.seed) == (run, RUNS.find(run).model, int(seed))
     assert metrics.deterministic == (run in ("logistic", "naive_bayes"))
@@ -155,7 +165,7 @@ def test_every_namespace_leaves_the_same_behind(results: dict, namespace: str) -
     assert {"parameters", "seconds"} <= metrics.training.keys()
     assert [feature.name for feature in trained.spec.features] == ["city", "age", "tags"]
     assert trained.spec.model == metrics.model
-    placements = results[_leaving(namespace, "placements")]
+    placements = results[f"{namespace}.placements"]
     assert (placements.groupby("step", observed=True).size() == 400).all()
 
 
@@ -166,11 +176,13 @@ def test_the_history_says_what_was_trained_on_what(results: dict, namespace: str
     assert history.history == results[f"{namespace}.weights"].history
     fields = ["city", "age", "tags"]
     assert history.provenance.data == {
-        "train": results["train"].of_fields(fields).fingerprint(),
-        "valid": results["valid"].of_fields(fields).fingerprint(),
-        "features": fingerprint_of(SPECS),
+        "train": results["train"].fingerprint(),
+        "valid": results["valid"].fingerprint(),
+        "vocabulary": VOCABULARY,
+        "features": SPECS.fingerprint(),
         "keep_rates": fingerprint_of(_sampling_report().keep_rates),
     }
+    assert history.weights == results[f"{namespace}.weights"].fingerprint()
     changed = {"lightgbm": {"max_rounds": 10, "threads": 1}, "aitm_no_calibrator": {"alpha": 0.0}}.get(run.name, {})
     assert history.provenance.parameters == {
         "funnel": FUNNEL.model_dump(mode="json"),
@@ -192,21 +204,29 @@ def test_the_history_says_what_was_trained_on_what(results: dict, namespace: str
 
 @pytest.mark.parametrize("namespace", NAMESPACES)
 def test_metrics_say_what_was_judged_and_trained(results: dict, namespace: str) -> None:
-    metrics, history = results[_leaving(namespace, "metrics")], results[f"{namespace}.history"]
+    metrics, history = results[f"{namespace}.metrics"], results[f"{namespace}.history"]
     assert metrics.trained == history.provenance
-    assert metrics.provenance.parameters == {"evaluation": Evaluation().model_dump(mode="json")}
-    assert metrics.provenance.data.keys() == {"test"}
-    assert metrics.provenance.data == results["oracle_metrics"].provenance.data
+    assert metrics.provenance.parameters.keys() == {"evaluation", "features", "ingestion"}
+    assert metrics.provenance.parameters["evaluation"] == Evaluation().model_dump(mode="json")
+    assert metrics.learnt == history.learnt
+    keep_rates = fingerprint_of(_sampling_report().keep_rates)
+    rows = results["oracle_metrics"].provenance.data
+    assert metrics.provenance.data == {"weights": history.weights, "keep_rates": keep_rates} | rows
+    predictions, placements = results[f"{namespace}.predictions"], results[f"{namespace}.placements"]
+    assert provenance_of_table(placements.attrs) == metrics.provenance
+    assert provenance_of_table(predictions.attrs).data == metrics.provenance.data
     assert type(metrics).model_validate_json(metrics.model_dump_json()) == metrics
 
 
 @pytest.mark.parametrize("namespace", ["aitm.seed0", "aitm_no_calibrator.seed1", "lightgbm.seed0", "naive_bayes.seed0"])
 def test_the_bundle_holds_everything(results: dict, namespace: str, tmp_path: Path) -> None:
-    bundle, history = results[_leaving(namespace, "bundle")], results[f"{namespace}.history"]
+    bundle, history = results[f"{namespace}.bundle"], results[f"{namespace}.history"]
     bundle.save(tmp_path / "bundle")
     loaded = load_bundle(tmp_path / "bundle")
-    manifest, metrics = loaded.manifest, results[_leaving(namespace, "metrics")]
+    manifest, metrics = loaded.manifest, results[f"{namespace}.metrics"]
     assert (manifest.run, manifest.model, manifest.seed) == (history.run, history.model, history.seed)
+    assert manifest.weights == loaded.trained.fingerprint() == stored_fingerprint(tmp_path / "bundle/model")
+    assert loaded.fingerprint() == bundle.fingerprint()
     assert (manifest.funnel, manifest.rename) == (FUNNEL, {"city": "CITY"})
     assert manifest.features.names == ("city", "constant", "age", "tags")
     assert manifest.keep_rates == KeepRates(overall=0.5, per_segment={"A": 0.5, "B": 0.25})
@@ -221,7 +241,7 @@ def test_the_bundle_holds_everything(results: dict, namespace: str, tmp_path: Pa
 
 
 def test_all_models_learnt_from_the_same_rows(results: dict) -> None:
-    tables = [table for name, table in results.items() if name.endswith("_metrics")]
+    tables = [table for name, table in results.items() if name.endswith(("_metrics", ".metrics"))]
     assert len(tables) == len(KEYS) + 1  # and the oracle
     assert len({tuple(table.trained.data.items()) for table in tables if table.trained}) == 1
     assert len({table.provenance.data["test"] for table in tables}) == 1
@@ -267,10 +287,121 @@ def test_a_source_without_truth(as_examples: Callable) -> None:
 
 
 def test_predictions_of_other_rows(results: dict, as_examples: Callable) -> None:
-    other, run = as_examples(_table(400, seed=4)), RUNS.find("aitm")
     predictions, history = results["aitm.seed0.predictions"], results["aitm.seed0.history"]
-    with pytest.raises(InputError, match="the predictions of 'aitm' are not of the rows of test_examples"):
-        nodes.evaluate(predictions, history, other, FUNNEL, Evaluation(), run=run, seed=0)
+
+    def evaluate(predictions: pd.DataFrame = predictions, history: object = history, **changes: object) -> object:
+        chosen = {"test_examples": results["test_examples"], "sampling_report": _sampling_report()} | changes
+        return nodes.evaluate(
+            predictions, history, **chosen, funnel=FUNNEL, evaluation=Evaluation(), run=RUNS.find("aitm"), seed=0
+        )
+
+    assert evaluate()[0].test.rows == 400
+    sentence = "the predictions of 'aitm.seed0' were made from {} than what is loaded now .*predict again: kedro run"
+    with pytest.raises(InputError, match=sentence.format("other test rows")):
+        evaluate(test_examples=as_examples(_table(400, seed=4)))
+    with pytest.raises(InputError, match=sentence.format("other weights")):
+        evaluate(history=results["aitm.seed1.history"])
+    rates = _sampling_report().model_copy(update={"keep_rates": KeepRates(overall=0.9)})
+    with pytest.raises(InputError, match=sentence.format(r"other keep rates of the downsampling \(sampling_report\)")):
+        evaluate(sampling_report=rates)
+    with pytest.raises(InputError, match=r"other weights than .* \(content not known, now \w{12}\)"):
+        evaluate(predictions=pd.DataFrame(predictions.to_dict("list")))
+
+
+def test_what_a_table_was_made_from_survives_parquet(results: dict, tmp_path: Path) -> None:
+    predictions = results["aitm.seed0.predictions"]
+    predictions.to_parquet(tmp_path / "table")
+    assert pd.read_parquet(tmp_path / "table").attrs == predictions.attrs
+
+
+def test_test_examples_of_another_vocabulary_are_not_predicted(results: dict) -> None:
+    def predict(**changes: object) -> pd.DataFrame:
+        chosen = {"test_examples": results["test_examples"], "sampling_report": _sampling_report()} | changes
+        run = RUNS.find("aitm")
+        return nodes.predict_test(
+            results["aitm.seed0.weights"], **chosen, funnel=FUNNEL, training=TRAINING, run=run, seed=0
+        )
+
+    assert len(predict()) == 400
+    others = replace(results["test_examples"], vocabulary="0" * 12)
+    with pytest.raises(
+        InputError,
+        match=r"the weights of 'aitm.seed0' were made from another vocabulary than what is loaded now "
+        rf"\(content {VOCABULARY}, now 0{{12}}\); train again \(kedro run --from-nodes=aitm.seed0.train\), or "
+        r"load .*--load-versions",
+    ):
+        predict(test_examples=others)
+    report = _sampling_report().model_copy(update={"keep_rates": KeepRates(overall=0.9)})
+    with pytest.raises(InputError, match=r"weights of 'aitm.seed0' were made from other keep rates"):
+        predict(sampling_report=report)
+
+
+def test_inputs_of_different_preparations_are_not_learnt_from(results: dict) -> None:
+    train, valid = results["train"], results["valid"]
+    report = _sampling_report(train, valid)
+    run = RUNS.find("naive_bayes")
+
+    def learn(train: Examples, valid: Examples, report: SamplingReport) -> object:
+        return nodes.train(train, valid, SPECS, report, FUNNEL, TRAINING, run=run, seed=0)
+
+    with pytest.raises(
+        InputError, match=rf"valid_examples and feature_specs .* \(0{{12}} and {VOCABULARY}\).*preparation"
+    ):
+        learn(train, replace(valid, vocabulary="0" * 12), report)
+    fewer = train.take(np.arange(1999))
+    with pytest.raises(InputError, match=r"train_examples \(1999 rows\) are not the rows .* counts \(2000 rows\)"):
+        learn(fewer, valid, report)
+    with pytest.raises(InputError, match=r"valid_examples \(400 rows\) are not the rows"):
+        learn(train, replace(valid, labels=1 - valid.labels), report)
+
+
+def test_a_model_that_says_no_more_than_constants_did_not_learn(
+    results: dict, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fit = MODELS["naive_bayes"].fit
+    _, learnt = _train("naive_bayes", results["train"], results["valid"])
+    assert learnt.learnt
+    assert "did not learn" not in caplog.text
+    rates = results["valid"].labels.mean(axis=0)
+    entropy = -(rates * np.log(rates) + (1 - rates) * np.log(1 - rates))
+    assert list(learnt.constant_log_loss.values()) == pytest.approx(entropy)
+
+    def spoil(change: Callable) -> None:
+        def spoiled(self: Learner, *parts: object, **rest: object) -> object:
+            trained = fit(self, *parts, **rest)
+            predict = trained._predict
+            trained._predict = lambda examples: change(predict(examples)).astype(np.float32)
+            return trained
+
+        monkeypatch.setattr(MODELS["naive_bayes"], "fit", spoiled)
+
+    spoil(lambda raw: np.full_like(raw, 0.5))
+    _, history = _train("naive_bayes", results["train"], results["valid"])
+    assert not history.learnt
+    assert history.valid_log_loss == pytest.approx(dict.fromkeys(STEPS, np.log(2)), abs=1e-6)
+    assert "'naive_bayes' with seed 0 did not learn: its log loss on validation over all steps is 2.0794" in caplog.text
+    caplog.clear()
+    spoil(lambda raw: raw / 1000)
+    _, history = _train("naive_bayes", results["train"], results["valid"])
+    assert not history.learnt
+    assert "'naive_bayes' with seed 0 ranks (mean validation AUC 0." in caplog.text
+    assert "use its order only" in caplog.text
+
+
+@pytest.mark.parametrize(("name", "warns"), [("aitm", True), ("logistic", False)])
+def test_a_batch_that_leaves_too_few_steps_an_epoch(
+    results: dict, name: str, warns: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    training = TRAINING.model_copy(update={"batch_size": 201, "max_epochs": 1})
+    report = _sampling_report(results["train"], results["valid"])
+    parts = (results["train"], results["valid"], SPECS, report, FUNNEL)
+    nodes.train(*parts, training, run=RUNS.find(name), seed=0)
+    sentence = "training.batch_size is 201, so that the 2000 train rows make 10 steps an epoch"
+    assert (sentence in caplog.text) == warns
+    assert ("set it to 20 or less" in caplog.text) == warns
+    caplog.clear()
+    nodes.train(*parts, training.model_copy(update={"batch_size": 200}), run=RUNS.find(name), seed=0)
+    assert "training.batch_size is" not in caplog.text
 
 
 def test_kedro_sees_the_types_of_all_parameters() -> None:
@@ -291,8 +422,12 @@ def test_nodes_are_named_and_tagged() -> None:
     names = {node.name for node in pipeline.nodes}
     assert {f"aitm.seed1.{name}" for name in ("train", "predict_test", "evaluate")} <= names
     assert {"aitm_no_calibrator.seed1.train", "oracle.evaluate"} <= names
-    assert len(pipeline.only_nodes_with_tags("aitm").nodes) == 6
-    assert len(pipeline.only_nodes_with_tags("aitm_no_calibrator").nodes) == 3
+    assert {"aitm.collect_results", "aitm_no_calibrator.collect_results"} <= names
+    assert len(pipeline.only_nodes_with_tags("aitm").nodes) == 7
+    assert len(pipeline.only_nodes_with_namespaces(["aitm.seed0"]).nodes) == 3  # the way to run one seed again
+    # Nothing but one dataset a run is read outside of its box, or drawn beside it in Kedro-Viz.
+    assert pipeline.outputs() == {"aitm_results@metrics", "aitm_no_calibrator_results@metrics", "oracle_metrics"}
+    assert len(pipeline.only_nodes_with_tags("aitm_no_calibrator").nodes) == 4
     train = next(node.func for node in pipeline.nodes if node.name == "aitm_no_calibrator.seed1.train")
     assert isinstance(train, partial)
     assert train.keywords == {"run": variant, "seed": 1}
@@ -306,20 +441,22 @@ def test_weights_of_another_training_than_the_history_are_not_packed(results: di
         _evaluate_and_pack(results, other, _sampling_report())
     report = _sampling_report()
     changed = report.model_copy(update={"keep_rates": KeepRates(overall=0.9, per_segment=None)})
-    with pytest.raises(
-        InputError, match=r"'aitm.seed0' was trained on rows .* train again: --from-nodes=aitm.seed0.train"
-    ):
+    with pytest.raises(InputError, match=r"weights of 'aitm.seed0' were made from other keep rates"):
         _evaluate_and_pack(results, model, changed)
+    with pytest.raises(InputError, match=r"weights of 'aitm.seed0' were made from another vocabulary"):
+        _evaluate_and_pack(results, model, report, vocabulary=_vocabulary().assign(count=2))
     assert _evaluate_and_pack(results, model, report)[0].run == "aitm"
 
 
-def _evaluate_and_pack(results: dict, trained: object, report: SamplingReport) -> tuple:
+def _evaluate_and_pack(
+    results: dict, trained: object, report: SamplingReport, vocabulary: pd.DataFrame | None = None
+) -> tuple:
     return nodes.evaluate_and_pack(
         trained,
         results["aitm.seed0.history"],
         results["aitm.seed0.predictions"],
         results["test_examples"],
-        _vocabulary(),
+        _vocabulary() if vocabulary is None else vocabulary,
         report,
         FUNNEL,
         Features(categorical=("city",), numeric=("age",), lists=("tags",)),
@@ -337,7 +474,8 @@ def test_lightgbm_wants_values_beside_bins(results: dict, as_examples: Callable)
 
 
 def _train(name: str, train: object, valid: object, funnel: Funnel = FUNNEL) -> tuple:
-    return nodes.train(train, valid, SPECS, _sampling_report(), funnel, TRAINING, run=RUNS.find(name), seed=0)
+    report = _sampling_report(train, valid)
+    return nodes.train(train, valid, SPECS, report, funnel, TRAINING, run=RUNS.find(name), seed=0)
 
 
 @pytest.mark.parametrize("name", ["mlp", "lightgbm"])
@@ -376,9 +514,8 @@ def test_row_weights_count_relative_to_each_other(results: dict, name: str, monk
         trained, history = _train(name, *parts)
         np.testing.assert_allclose(seen[-1][0], weights[0] / weights[0].mean(), rtol=1e-4)
         np.testing.assert_array_equal(seen[-1][1], weights[1])
-        fields = [feature.name for feature in SPECS.features]
-        assert history.provenance.data["train"] == parts[0].of_fields(fields).fingerprint()
-        predictions = trained.predict(results["valid"].of_fields(fields))
+        assert history.provenance.data["train"] == parts[0].fingerprint()
+        predictions = trained.predict(results["valid"].of_fields([feature.name for feature in SPECS.features]))
         expected = [auc(results["valid"].labels[:, t], predictions[:, t], weights[1]) for t in range(3)]
         assert list(history.valid_auc.values()) == pytest.approx(expected, abs=1e-6)
         found.append(predictions)
@@ -394,11 +531,15 @@ def test_rows_without_any_weight(results: dict) -> None:
 def test_metrics_are_weighted(results: dict, as_examples: Callable) -> None:
     examples = as_examples(results["test"])
     weights = np.random.default_rng(0).exponential(size=400).astype(np.float32)
-    predictions, history = results["aitm.seed0.predictions"], results["aitm.seed0.history"]
+    history, weighted = results["aitm.seed0.history"], replace(examples, row_weights=weights)
+    predictions = nodes.predict_test(
+        results["aitm.seed0.weights"], weighted, _sampling_report(), FUNNEL, TRAINING, run=RUNS.find("aitm"), seed=0
+    )
     metrics, placements = nodes.evaluate(
         predictions,
         history,
-        replace(examples, row_weights=weights),
+        weighted,
+        _sampling_report(),
         FUNNEL,
         Evaluation(),
         run=RUNS.find("aitm"),
@@ -407,5 +548,22 @@ def test_metrics_are_weighted(results: dict, as_examples: Callable) -> None:
     for t, step in enumerate(STEPS):
         expected = auc(examples.labels[:, t], predictions[f"{step}_raw"].to_numpy(), weights)
         assert metrics.test.steps[step].auc == pytest.approx(expected)
-    assert metrics.provenance.data != results["aitm_seed0_metrics"].provenance.data
-    assert not placements.equals(results["aitm_seed0_placements"])
+    assert metrics.provenance.data != results["aitm.seed0.metrics"].provenance.data
+    assert not placements.equals(results["aitm.seed0.placements"])
+
+
+class TestCollectResults:
+    def collect(self, results: dict, *seeds: int, **changed: object) -> list[int]:
+        found = results | changed
+        saved = [found[f"aitm.seed{seed}.{what}"] for what in ("metrics", "placements", "bundle") for seed in seeds]
+        return collect_results(*saved, run="aitm", seeds=seeds)
+
+    def test_seeds_that_are_whole(self, results: dict) -> None:
+        assert results["aitm_results@metrics"] == [0, 1]
+        assert self.collect(results, 0, 1, **{"aitm.seed0.bundle": None}) == [1]
+        assert self.collect(results, 0, 1, **{"aitm.seed1.placements": None}) == [0]
+
+    def test_metrics_and_bundle_of_different_evaluations(self, results: dict) -> None:
+        other = {"aitm.seed1.metrics": results["aitm.seed0.metrics"]}
+        with pytest.raises(InputError, match=r"bundle of 'aitm.seed1' are of different .*--nodes=aitm.seed1.evaluate$"):
+            self.collect(results, 0, 1, **other)

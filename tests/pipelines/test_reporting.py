@@ -1,5 +1,6 @@
 """The reporting nodes on a small untrained model, and the wiring."""
 
+import logging
 import warnings
 from dataclasses import replace
 from itertools import pairwise
@@ -14,6 +15,7 @@ from tests.learning.data import make_network, specs_of
 from aitm_kedro.config.runs import Runs, resolve_runs
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.funnel import Funnel
+from aitm_kedro.core.provenance import Provenance, with_provenance
 from aitm_kedro.core.ragged import Ragged
 from aitm_kedro.evaluation.parameters import Evaluation
 from aitm_kedro.explain.parameters import Reporting
@@ -55,12 +57,24 @@ def run(request, as_examples):
     predictions = pd.DataFrame({"impression_id": columns["impression_id"]})
     for t, step in enumerate(steps):
         predictions[step], predictions[f"{step}_raw"] = raw[:, t] / 2, raw[:, t]
-    return funnel, trained, examples, predictions, ids, labels
+    return funnel, trained, examples, predicted_by(trained, examples, predictions), ids, labels
+
+
+def predicted_by(trained, examples, predictions):
+    """Predictions that say to be of these rows, by these weights."""
+    data = {"test": examples.fingerprint_of_rows(), "weights": trained.fingerprint()}
+    return with_provenance(predictions.copy(), Provenance.now(data=data, parameters={}))
+
+
+def weighing(examples, weights):
+    return replace(examples, row_weights=weights.astype(np.float32))
 
 
 def test_points_belong_to_rows_of_their_label(run):
     funnel, trained, examples, predictions, _, labels = run
-    points = nodes.project_representations(trained, examples, predictions, funnel, Reporting(tsne_rows=12))
+    points = nodes.project_representations(
+        trained, examples, predictions, funnel, Reporting(tsne_rows=12), name="aitm.seed0"
+    )
     assert list(points["step"].unique()) == list(funnel.main_steps)
     for step in funnel.main_steps:
         t = funnel.steps.index(step)
@@ -72,13 +86,17 @@ def test_points_belong_to_rows_of_their_label(run):
             scores = set(predictions.loc[labels[:, t] == label, f"{step}_raw"])
             assert set(of_step.loc[of_step["label"] == label, "score"]) <= scores
     nodes.draw_tsne(points, funnel, Reporting(tsne_rows=12), run="aitm")
-    again = nodes.project_representations(trained, examples, predictions, funnel, Reporting(tsne_rows=12))
+    again = nodes.project_representations(
+        trained, examples, predictions, funnel, Reporting(tsne_rows=12), name="aitm.seed0"
+    )
     pd.testing.assert_frame_equal(points, again)
 
 
 def test_transfer_weights_of_whole_groups_are_those_of_the_model(run):
     funnel, trained, examples, predictions, _, labels = run
-    table = nodes.weigh_transfer(trained, examples, predictions, funnel, Reporting(transfer_rows=ROWS))
+    table = nodes.weigh_transfer(
+        trained, examples, predictions, funnel, Reporting(transfer_rows=ROWS), name="aitm.seed0"
+    )
     assert len(table) == 12 * (len(funnel.steps) - 1)
     seen = trained.inspect(examples).transfer_weight.numpy()
     for t, (earlier, later) in enumerate(pairwise(funnel.steps), start=1):
@@ -103,23 +121,27 @@ def test_rows_are_inspected_with_their_lists(run):
     with_tags = replace(examples, fields=(*examples.fields, "tags"), lists={"tags": tags})
     fields = ("b", "c", "tags")
     trained = trained_network(specs_of([5, 5], lists=[9], names=fields), funnel.steps)
-    model = trained.network
+    predictions, model = predicted_by(trained, with_tags, predictions), trained.network
     for parameter in model.parameters():
         parameter.data.normal_(std=0.3)
-    table = nodes.weigh_transfer(trained, with_tags, predictions, funnel, Reporting(transfer_rows=ROWS))
+    table = nodes.weigh_transfer(
+        trained, with_tags, predictions, funnel, Reporting(transfer_rows=ROWS), name="aitm.seed0"
+    )
     seen = model.inspect(as_batch(with_tags.of_fields(fields))).transfer_weight[:, 0].numpy()
     first = table[table["later"] == funnel.steps[1]]
     both = (examples.labels[:, 0] == 1) & (examples.labels[:, 1] == 1)
     rows = first[(first["earlier_label"] == 1) & (first["later_label"] == 1)]
     mean = (rows["weight_mean"] * rows["rows"]).sum() / both.sum()
     assert mean == pytest.approx(seen[both].mean(), rel=1e-5)
-    points = nodes.project_representations(trained, with_tags, predictions, funnel, Reporting(tsne_rows=12))
+    points = nodes.project_representations(
+        trained, with_tags, predictions, funnel, Reporting(tsne_rows=12), name="aitm.seed0"
+    )
     assert np.isfinite(points[["x", "y"]]).all(axis=None)
 
 
 def test_reliability_holds_every_row_before_and_after_the_correction(run):
     funnel, _, examples, predictions, _, labels = run
-    table = nodes.measure_reliability(examples, predictions, funnel, Evaluation(calibration_bins=5))
+    table = nodes.measure_reliability(examples, predictions, funnel, Evaluation(calibration_bins=5), name="aitm.seed0")
     for step in funnel.main_steps:
         for kind, column in (("raw", f"{step}_raw"), ("corrected", step)):
             bins = table[(table["step"] == step) & (table["kind"] == kind)]
@@ -132,8 +154,12 @@ def test_reliability_holds_every_row_before_and_after_the_correction(run):
 
 def test_predictions_of_another_run_are_refused(run):
     funnel, trained, examples, predictions, *_ = run
-    with pytest.raises(InputError, match="different rows"):
-        nodes.weigh_transfer(trained, examples, predictions.iloc[1:], funnel, Reporting())
+    others = predicted_by(trained, examples.take(np.arange(1, ROWS)), predictions)
+    with pytest.raises(InputError, match=r"'aitm.seed0' were made from other test rows .* --namespaces=aitm.seed0"):
+        nodes.weigh_transfer(trained, examples, others, funnel, Reporting(), name="aitm.seed0")
+    unknown = pd.DataFrame(predictions.to_dict("list"))
+    with pytest.raises(InputError, match="content not known"):
+        nodes.measure_reliability(examples, unknown, funnel, Evaluation(), name="aitm.seed0")
 
 
 def runs_of(explain: str | None, *names: str) -> Runs:
@@ -143,6 +169,7 @@ def runs_of(explain: str | None, *names: str) -> Runs:
 
 
 DATA = {"ingestion_report", "label_report", "sampling_report", "dataset_statistics", "params:funnel"}
+JUDGED = {"feature_specs", "params:evaluation", "test_examples@arrays"}
 
 
 @pytest.mark.parametrize(
@@ -152,24 +179,19 @@ def test_wiring_warns_of_nothing(explain, name):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         pipeline = create_pipeline(runs_of(explain))
-    assert pipeline.inputs() == DATA | {
-        f"{name}.history",
-        f"{name}.predictions",
-        f"{name}.weights",
-        "params:evaluation",
-        "params:reporting",
-        "test_examples@arrays",
-    }
+    of_run = {f"{name}.history", f"{name}.predictions", f"{name}.weights"}
+    assert pipeline.inputs() == DATA | JUDGED | of_run | {"params:reporting"}
     assert pipeline.outputs() == {"calibration", "funnel_figure", "learning_curves", "transfer_weights", "tsne"}
-    assert {node.func.keywords["run"] for node in pipeline.nodes if hasattr(node.func, "keywords")} == {explain}
+    told = [node.func.keywords for node in pipeline.nodes if hasattr(node.func, "keywords")]
+    assert {of_node["run"] for of_node in told if "run" in of_node} == {explain}
+    assert {of_node["name"] for of_node in told if "name" in of_node} == {name}
 
 
 @pytest.mark.parametrize(("explain", "name"), [("mmoe", "mmoe.seed2"), ("logistic", "logistic.seed2")])
 def test_of_a_model_that_shows_nothing_inside_training_and_probabilities_are_drawn(explain, name):
     pipeline = create_pipeline(runs_of(explain))
     assert pipeline.outputs() == {"calibration", "funnel_figure", "learning_curves"}
-    judged = {f"{name}.history", f"{name}.predictions", "params:evaluation", "test_examples@arrays"}
-    assert pipeline.inputs() == DATA | judged
+    assert pipeline.inputs() == DATA | JUDGED | {f"{name}.history", f"{name}.predictions"}
 
 
 def test_a_step_that_never_happens_in_test_is_drawn_as_such(run):
@@ -177,13 +199,18 @@ def test_a_step_that_never_happens_in_test_is_drawn_as_such(run):
     labels = examples.labels.copy()
     labels[:, -1] = 0
     examples = replace(examples, labels=labels)
-    points = nodes.project_representations(trained, examples, predictions, funnel, Reporting(tsne_rows=12))
+    predictions = predicted_by(trained, examples, predictions)
+    points = nodes.project_representations(
+        trained, examples, predictions, funnel, Reporting(tsne_rows=12), name="aitm.seed0"
+    )
     nodes.draw_tsne(points, funnel, Reporting(tsne_rows=12), run="aitm")
     assert funnel.steps[-1] not in set(points["step"])
-    transfer = nodes.weigh_transfer(trained, examples, predictions, funnel, Reporting(transfer_rows=20))
+    transfer = nodes.weigh_transfer(
+        trained, examples, predictions, funnel, Reporting(transfer_rows=20), name="aitm.seed0"
+    )
     nodes.draw_transfer_weights(transfer, funnel, run="aitm")
     assert (transfer.loc[transfer["later_label"] == 1, "drawn"] == 0).sum() == 4 * (len(funnel.steps) > 1)
-    table = nodes.measure_reliability(examples, predictions, funnel, Evaluation())
+    table = nodes.measure_reliability(examples, predictions, funnel, Evaluation(), name="aitm.seed0")
     nodes.draw_calibration(table, funnel, run="aitm")
 
 
@@ -192,12 +219,48 @@ def test_without_a_run_to_explain_only_the_data_are_drawn():
 
 
 def test_reliability_is_weighted(run):
-    funnel, _, examples, predictions, _, labels = run
+    funnel, trained, examples, predictions, _, labels = run
     weights = np.random.default_rng(0).exponential(size=ROWS).astype(np.float32)
-    weighted = replace(examples, row_weights=weights)
-    table = nodes.measure_reliability(weighted, predictions, funnel, Evaluation(calibration_bins=2))
+    weighted = weighing(examples, weights)
+    predictions = predicted_by(trained, weighted, predictions)
+    table = nodes.measure_reliability(weighted, predictions, funnel, Evaluation(calibration_bins=2), name="aitm.seed0")
     for step in funnel.main_steps:
         bins = table[(table["step"] == step) & (table["kind"] == "corrected")]
         for column, values in (("predicted", predictions[step]), ("observed", labels[:, funnel.steps.index(step)])):
             expected = np.average(values, weights=weights)
             assert np.average(bins[column], weights=bins["weight"]) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("run", [3], indirect=True)
+def test_rows_of_weight_0_are_not_drawn(run):
+    funnel, trained, examples, predictions, _, labels = run
+    absent = np.arange(ROWS) < 300
+    weighted = weighing(examples, np.where(absent, 0, 2))
+    predictions = predicted_by(trained, weighted, predictions)
+    everything = Reporting(tsne_rows=ROWS, transfer_rows=ROWS)
+    points = nodes.project_representations(trained, weighted, predictions, funnel, everything, name="aitm.seed0")
+    for step in funnel.main_steps:
+        of_step = points[(points["step"] == step) & (points["component"] == AIT)]
+        assert len(of_step) == 2 * labels[~absent, funnel.steps.index(step)].sum()
+    transfer = nodes.weigh_transfer(trained, weighted, predictions, funnel, everything, name="aitm.seed0")
+    groups = transfer.drop_duplicates(["later", "earlier_label", "later_label"])
+    assert groups.groupby("later")["available"].sum().to_dict() == dict.fromkeys(funnel.steps[1:], 600)
+    table = nodes.measure_reliability(weighted, predictions, funnel, Evaluation(), name="aitm.seed0")
+    assert set(table.groupby(["step", "kind"])["rows"].sum()) == {600}
+
+
+@pytest.mark.parametrize("run", [3], indirect=True)
+def test_weights_of_an_untrained_network_are_said_to_be_flat(run, caplog):
+    funnel, trained, examples, predictions, *_ = run
+    table = nodes.weigh_transfer(trained, examples, predictions, funnel, Reporting(), name="aitm.seed0")
+    nodes.draw_transfer_weights(table, funnel, run="narrow")
+    warned = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert warned == [
+        "AIT in 'narrow' has not learnt to choose between the step before and its own tower (click to apply, apply to "
+        "pay): its weights are all within 0.05 of 0.5; it may need more rows, more epochs (training.max_epochs) or a "
+        "higher training.learning_rate."
+    ]
+    table["weight_mean"] = 0.6
+    caplog.clear()
+    nodes.draw_transfer_weights(table, funnel, run="narrow")
+    assert not caplog.records

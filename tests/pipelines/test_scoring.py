@@ -6,11 +6,14 @@ import shutil
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tests.conftest import kedro, make_project, newest
 
+from aitm_kedro.artifacts.bundle import load_bundle
 from aitm_kedro.artifacts.parameters import Scoring
 from aitm_kedro.core.errors import InputError
+from aitm_kedro.core.provenance import Provenance
 from aitm_kedro.learning.parameters import Training
 from aitm_kedro.pipelines.scoring.nodes import score_audience
 
@@ -57,6 +60,11 @@ class TestRun:
     def test_a_run_that_is_asked_for_scores(self, trained):
         kedro(trained, "run", "--pipelines=scoring", "--env=test", "--params=scoring.run=logistic")
         assert_scored_by("logistic", trained)
+        metadata = pq.read_schema(newest(trained, "07_model_output/test/audience_scores.parquet")).metadata
+        bundle = load_bundle(newest(trained, "06_models/test/logistic/seed0/bundle"))
+        assert json.loads(metadata[b"bundle"]) == {"run": "logistic", "seed": 0, "fingerprint": bundle.fingerprint()}
+        made = Provenance.model_validate_json(metadata[b"provenance"])
+        assert made.data == bundle.manifest.trained.data | {"weights": bundle.trained.fingerprint()}
 
     def test_a_run_that_was_not_trained(self, trained):
         shutil.rmtree(trained / "data/06_models/test/lightgbm/seed0/bundle")

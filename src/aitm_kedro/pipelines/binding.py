@@ -1,7 +1,7 @@
 """Functions with some arguments fixed, as the nodes of a template need them."""
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial, wraps
 from typing import Any, get_type_hints
 
 
@@ -12,3 +12,32 @@ def bind(function: Callable[..., Any], **fixed: object) -> Callable[..., Any]:
     bound.__doc__ = function.__doc__
     bound.__annotations__ = get_type_hints(function)
     return bound
+
+
+def bind_runs(
+    function: Callable[..., Any], keys: Sequence[tuple[str, int | None]], **fixed: object
+) -> Callable[..., Any]:
+    """Let a function that takes the result of each run and seed be given one dataset for all seeds of a run.
+
+    Args:
+        function: its last arguments are the results of each of the keys, None where there are none; and it takes the
+            keys themselves by keyword.
+        keys: runs, with a seed each; None: the run has no seeds, and its dataset is its result.
+        **fixed: other arguments to fix.
+
+    Returns:
+        A function whose last arguments are, for each run, functions that load a result, by seed (``datasets.Seeds``).
+    """
+    runs = list(dict.fromkeys(run for run, _ in keys))
+
+    @wraps(function)
+    def called(*arguments: Any, **options: Any) -> Any:
+        before, given = arguments[: -len(runs)], dict(zip(runs, arguments[-len(runs) :], strict=True))
+        results = (given[run] if seed is None else _load(given[run], seed) for run, seed in keys)
+        return function(*before, *results, **options)
+
+    return bind(called, keys=keys, **fixed)
+
+
+def _load(loaders: Mapping[int, Callable[[], Any]], seed: int) -> Any:
+    return loaders[seed]() if seed in loaders else None

@@ -12,7 +12,7 @@ from kedro.runner import SequentialRunner
 from tests.conftest import kedro, make_project, newest
 from tests.sources.ali_ccp.files import NAMES
 
-from aitm_kedro.core.features import Features, ListFeature
+from aitm_kedro.core.features import VOCABULARY, Features, ListFeature
 from aitm_kedro.core.funnel import Funnel, weights_column
 from aitm_kedro.core.published import Published
 from aitm_kedro.datasets import AliCCP, AliCCPReport
@@ -77,7 +77,7 @@ def assert_same_rows(table: pa.Table, rows, lists=()):
             for place, feature in enumerate(lists)
         },
     }
-    assert set(table.column_names) == set(expected)
+    assert set(table.column_names) == {*expected, VOCABULARY}
     for name, values in expected.items():
         assert table[name].to_pylist() == values, name
 

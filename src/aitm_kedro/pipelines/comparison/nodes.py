@@ -1,15 +1,16 @@
 """Nodes of the comparison."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from aitm_kedro import figures
-from aitm_kedro.comparison.gathering import ComparisonNotes, RunKey, gather
+from aitm_kedro.comparison.gathering import ComparisonNotes, Current, RunKey, gather, pair_placements
 from aitm_kedro.comparison.markdown import describe_test, tabulate
 from aitm_kedro.comparison.summary import summarise
+from aitm_kedro.core.examples import Fingerprints
 from aitm_kedro.core.funnel import Funnel
 from aitm_kedro.core.published import Published
 from aitm_kedro.evaluation.parameters import Evaluation
@@ -20,19 +21,31 @@ logger = logging.getLogger(__name__)
 
 
 def compare_runs(
-    *metrics: Metrics | None, keys: Sequence[RunKey]
+    train: Fingerprints | None,
+    valid: Fingerprints | None,
+    test: Fingerprints | None,
+    *metrics: Metrics | None,
+    keys: Sequence[RunKey],
+    reference: str,
+    pipelines: Mapping[RunKey, str],
 ) -> tuple[pd.DataFrame, pd.DataFrame, ComparisonNotes]:
-    """Put the numbers of all runs together.
+    """Put the numbers of all runs together that were trained and judged on the rows that are there now.
 
     Args:
+        train: what the train examples are, by content; None where they are not there.
+        valid: the same of validation.
+        test: the same of test.
         *metrics: of each of the keys, None where there are none.
         keys: names of runs, each with a seed; the oracle has none.
+        reference: the run over which gains are computed.
+        pipelines: in which each of the keys can be renewed.
 
     Returns:
         The tidy table (run, model, seed, step, metric, value), the same by segment, and what is to be known of them:
         how the runs were trained, and what is missing.
     """
-    gathered = gather(list(zip(keys, metrics, strict=True)))
+    results = list(zip(keys, metrics, strict=True))
+    gathered = gather(results, current=Current(train, valid, test), reference=reference, pipelines=pipelines)
     for note in gathered.notes.notes:
         logger.warning(note)
     return gathered.comparison, gathered.segments, gathered.notes
@@ -40,6 +53,7 @@ def compare_runs(
 
 def summarise_runs(
     comparison: pd.DataFrame,
+    notes: ComparisonNotes,
     funnel: Funnel,
     *placements: pd.DataFrame | None,
     keys: Sequence[RunKey],
@@ -47,7 +61,7 @@ def summarise_runs(
     subject: str | None,
 ) -> pd.DataFrame:
     """Means over seeds, gains over the reference, and paired tests of the subject, one row a run and step."""
-    placed = dict(zip(keys, placements, strict=True))
+    placed = pair_placements(dict(zip(keys, placements, strict=True)), notes)
     return summarise(comparison, placed, steps=funnel.steps, reference=reference, subject=subject)
 
 
@@ -95,4 +109,5 @@ def draw_segments(segment_comparison: pd.DataFrame, funnel: Funnel, evaluation: 
         steps=funnel.ordered_main_steps,
         segment=funnel.segment,
         min_positives=evaluation.min_segment_positives,
+        confidence=evaluation.confidence,
     )

@@ -6,7 +6,7 @@ from kedro.pipeline import Node, Pipeline
 
 from aitm_kedro.config.runs import Run, Runs
 from aitm_kedro.evaluation.results import ORACLE
-from aitm_kedro.pipelines.binding import bind
+from aitm_kedro.pipelines.binding import bind, bind_runs
 from aitm_kedro.pipelines.comparison.nodes import (
     compare_runs,
     draw_comparison,
@@ -27,19 +27,31 @@ def create_pipeline(runs: Runs, chosen: Sequence[tuple[Run, int]]) -> Pipeline:
         chosen: those that are compared, with a seed each.
     """
     keys: list[tuple[str, int | None]] = [(run.name, seed) for run, seed in chosen]
+    names = list(dict.fromkeys(name for name, _ in keys))
     judged = [*keys, (ORACLE, None)]
+    once = {(run.name, seed) for run, seed in runs.keys("full")}
+    pipelines = {key: "modelling" if key in once or key[1] is None else "benchmark" for key in judged}
     roles = {"reference": runs.reference, "subject": runs.explain}
     return Pipeline(
         [
             Node(
-                bind(compare_runs, keys=judged),
-                [leaving(*key, "metrics") for key in judged],
+                bind_runs(compare_runs, judged, reference=runs.reference, pipelines=pipelines),
+                [
+                    *(f"{split}_examples@fingerprint" for split in ("train", "valid", "test")),
+                    *(leaving(name, None, "results@metrics") for name in names),
+                    leaving(ORACLE, None, "metrics"),
+                ],
                 ["comparison", "segment_comparison", "comparison_notes"],
                 name="compare_runs",
             ),
             Node(
-                bind(summarise_runs, keys=keys, **roles),
-                ["comparison", "params:funnel", *(leaving(*key, "placements") for key in keys)],
+                bind_runs(summarise_runs, keys, **roles),
+                [
+                    "comparison",
+                    "comparison_notes",
+                    "params:funnel",
+                    *(leaving(name, None, "results@placements") for name in names),
+                ],
                 "comparison_summary",
                 name="summarise_runs",
             ),

@@ -1,6 +1,10 @@
-"""Nodes of modelling: the same for every kind of model."""
+"""Nodes of modelling: the same for every kind of model.
+
+Each checks that what it reads belongs together (``checks``).
+"""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,17 +20,33 @@ from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.examples import Examples
 from aitm_kedro.core.features import Features, FeatureSpecs
 from aitm_kedro.core.funnel import IMPRESSION_ID, Funnel
-from aitm_kedro.core.provenance import Provenance, fingerprint_of
+from aitm_kedro.core.provenance import (
+    Provenance,
+    fingerprint_of,
+    with_provenance,
+)
 from aitm_kedro.evaluation.auc import auc
 from aitm_kedro.evaluation.metrics import evaluate_predictions
 from aitm_kedro.evaluation.oracle import align_truth, differing_steps
 from aitm_kedro.evaluation.parameters import Evaluation
+from aitm_kedro.evaluation.reliability import mean_of, row_log_loss
 from aitm_kedro.evaluation.results import ORACLE, TRAINING_FACTS, Evaluated, Metrics
 from aitm_kedro.evaluation.significance import place_rows
 from aitm_kedro.learning.history import RunHistory
 from aitm_kedro.learning.learner import Trained
 from aitm_kedro.learning.parameters import Training
 from aitm_kedro.learning.registry import build
+from aitm_kedro.pipelines.modelling.checks import (
+    again,
+    check_one_preparation,
+    check_predictions,
+    check_trained_for,
+    check_vocabulary,
+    judged_from,
+    name_of,
+    warn_of_large_batch,
+    warn_unless_learnt,
+)
 from aitm_kedro.tables.parameters import Ingestion
 from aitm_kedro.tables.reports import SamplingReport
 
@@ -48,20 +68,32 @@ def train(
 
     Returns:
         The trained model, and the history of its training with what it was trained from.
+
+    Raises:
+        InputError: the inputs are of different preparations, or nothing can be learnt from them.
     """
+    check_one_preparation(train_examples, valid_examples, feature_specs, sampling_report)
+    if run.reads_training:
+        warn_of_large_batch(training.batch_size, rows=len(train_examples))
     fields = [spec.name for spec in feature_specs.features]
     train, valid = (part.of_fields(fields).of_steps(funnel.steps) for part in (train_examples, valid_examples))
-    fingerprints = {
-        "train": train.fingerprint(),
-        "valid": valid.fingerprint(),
-        "features": fingerprint_of(feature_specs),
-        "keep_rates": fingerprint_of(sampling_report.keep_rates),
-    }
+    provenance = Provenance.now(
+        data={
+            "train": train_examples.fingerprint(),
+            "valid": valid_examples.fingerprint(),
+            "vocabulary": feature_specs.vocabulary,
+            "features": feature_specs.fingerprint(),
+            "keep_rates": fingerprint_of(sampling_report.keep_rates),
+        },
+        parameters=trained_with(run, funnel=funnel, training=training),
+    )
     train = _scale_row_weights(train)
     learner = build(run.model, options=run.options, training=training)
     trained = learner.fit(train, valid, features=feature_specs.features, funnel=funnel, seed=seed)
+    trained.spec = trained.spec.model_copy(update={"data": provenance.data})
     trained.place(device=training.device, threads=training.threads)
     predictions = trained.predict(valid)
+    log_loss, constant = _log_losses(valid, predictions)
     history = RunHistory(
         run=run.name,
         model=run.model,
@@ -70,24 +102,46 @@ def train(
         valid_auc={
             step: auc(valid.labels[:, t], predictions[:, t], valid.row_weights) for t, step in enumerate(funnel.steps)
         },
-        provenance=Provenance.now(data=fingerprints, parameters=trained_with(run, funnel=funnel, training=training)),
+        valid_log_loss=log_loss,
+        constant_log_loss=constant,
+        weights=trained.fingerprint(),
+        provenance=provenance,
     )
+    warn_unless_learnt(history, reads_training=run.reads_training)
     return trained, history
 
 
 def predict_test(
-    trained: Trained, test_examples: Examples, sampling_report: SamplingReport, funnel: Funnel, training: Training
+    trained: Trained,
+    test_examples: Examples,
+    sampling_report: SamplingReport,
+    funnel: Funnel,
+    training: Training,
+    *,
+    run: Run,
+    seed: int,
 ) -> pd.DataFrame:
-    """Predict the test split, and undo the downsampling of the rows that were trained on."""
+    """Predict the test split, and undo the downsampling of the rows that were trained on.
+
+    Returns:
+        impression_id, corrected probabilities under the names of the steps, the model's own under ``<step>_raw``; its
+        ``attrs`` say what it was made from.
+
+    Raises:
+        InputError: the test examples or the keep rates are of another preparation than the weights.
+    """
+    check_trained_for(trained, test_examples, sampling_report, name=name_of(run, seed))
     fields = [spec.name for spec in trained.spec.features]
     examples = test_examples.of_fields(fields).of_steps(funnel.steps)
     raw = trained.place(device=training.device, threads=training.threads).predict(examples)
     corrected = correct(raw, row_keep_rates(sampling_report.keep_rates, examples.segment))
-    return pd.DataFrame(
+    predictions = pd.DataFrame(
         {IMPRESSION_ID: examples.impression_id}
         | {step: corrected[:, t] for t, step in enumerate(funnel.steps)}
         | {f"{step}_raw": raw[:, t] for t, step in enumerate(funnel.steps)}
     )
+    data = judged_from(trained.fingerprint(), test_examples, sampling_report)
+    return with_provenance(predictions, Provenance.now(data=data, parameters={"funnel": funnel}))
 
 
 def evaluate_and_pack(
@@ -107,55 +161,72 @@ def evaluate_and_pack(
 ) -> tuple[Metrics, pd.DataFrame, Bundle]:
     """Judge predictions of the test split, and pack the model with what was found into a bundle.
 
-    One node, because the metrics leave the run's namespace, and what has left it cannot be read inside again.
+    One node, so that the metrics in the bundle are always those beside it.
 
     Returns:
         metrics, placements, bundle.
 
     Raises:
-        InputError: model, history and keep rates are of different runs of the project.
+        InputError: what is read is of different preparations or trainings.
     """
-    _check_belong_together(trained, history, sampling_report)
-    metrics, placements = evaluate(predictions, history, test_examples, funnel, evaluation, run=run, seed=seed)
-    bundle = pack_bundle(trained, history, metrics, vocabulary, sampling_report, funnel, features, ingestion)
-    return metrics, placements, bundle
-
-
-def _check_belong_together(trained: Trained, history: RunHistory, sampling_report: SamplingReport) -> None:
-    name = f"{history.run}.seed{history.seed}"
-    if trained.history != history.history:
+    name = name_of(run, seed)
+    if history.weights != trained.fingerprint():
         raise InputError(
             f"the weights and the history of '{name}' are of different trainings; load both of one version "
-            f"(--load-versions={name}.weights:...,{name}.history:...), or train again: --from-nodes={name}.train"
+            f"(--load-versions={name}.weights:...,{name}.history:...), or train again: {again(name)}"
         )
-    if history.provenance.data.get("keep_rates") != fingerprint_of(sampling_report.keep_rates):
-        raise InputError(
-            f"'{name}' was trained on rows that were downsampled at other rates than sampling_report says, so its "
-            f"predictions would be corrected wrongly; train again: --from-nodes={name}.train"
-        )
+    check_trained_for(trained, test_examples, sampling_report, name=name)
+    check_vocabulary(trained, vocabulary, name=name)
+    metrics, placements = evaluate(
+        predictions,
+        history,
+        test_examples,
+        sampling_report,
+        funnel,
+        evaluation,
+        run=run,
+        seed=seed,
+        packed_with={"features": features, "ingestion": ingestion},
+    )
+    bundle = pack_bundle(trained, history, metrics, vocabulary, sampling_report, funnel, features, ingestion)
+    return metrics, placements, bundle
 
 
 def evaluate(
     predictions: pd.DataFrame,
     history: RunHistory,
     test_examples: Examples,
+    sampling_report: SamplingReport,
     funnel: Funnel,
     evaluation: Evaluation,
     *,
     run: Run,
     seed: int,
+    packed_with: Mapping[str, Features | Ingestion] | None = None,
 ) -> tuple[Metrics, pd.DataFrame]:
     """Judge predictions of the test split.
 
+    Args:
+        predictions: of ``predict_test``.
+        history: of the training.
+        test_examples: the rows that were predicted.
+        sampling_report: the keep rates that were corrected for.
+        funnel: the steps.
+        evaluation: how to judge.
+        run: what was trained.
+        seed: of its training.
+        packed_with: parameters of the bundle that the metrics go into.
+
     Returns:
-        metrics; placements of test rows, for paired tests against other runs.
+        metrics; placements of test rows, for paired tests against other runs, whose ``attrs`` say the same as the
+        metrics of what they were made from.
+
+    Raises:
+        InputError: the predictions are of other weights, test rows or keep rates.
     """
-    examples = test_examples.of_fields(()).of_steps(funnel.steps)  # else its fingerprint would read all features
-    if not np.array_equal(examples.impression_id, predictions[IMPRESSION_ID].to_numpy()):
-        raise InputError(
-            f"the predictions of '{run.name}' are not of the rows of test_examples, so they come from different runs; "
-            "run modelling again"
-        )
+    data = judged_from(history.weights, test_examples, sampling_report)
+    check_predictions(predictions, data, name=name_of(run, seed))
+    examples = test_examples.of_steps(funnel.steps)
     raw = predictions[[f"{step}_raw" for step in funnel.steps]].to_numpy()
     corrected = predictions[list(funnel.steps)].to_numpy()
     evaluated = _evaluate(examples, raw, corrected, evaluation)
@@ -167,10 +238,12 @@ def evaluate(
         deterministic=run.is_deterministic,
         test=evaluated,
         training={name: value for name in TRAINING_FACTS if (value := getattr(told, name)) is not None},
+        learnt=history.learnt,
         trained=history.provenance,
-        provenance=_judged(examples, evaluation=evaluation),
+        provenance=Provenance.now(data=data, parameters={"evaluation": evaluation, **(packed_with or {})}),
     )
-    return metrics, place_rows(examples.labels, raw, steps=funnel.steps, row_weights=examples.row_weights)
+    placements = place_rows(examples.labels, raw, steps=funnel.steps, row_weights=examples.row_weights)
+    return metrics, with_provenance(placements, metrics.provenance)
 
 
 def pack_bundle(
@@ -191,7 +264,9 @@ def pack_bundle(
         funnel=funnel,
         features=features,
         rename=ingestion.rename,
+        trim=ingestion.trim,
         keep_rates=sampling_report.keep_rates,
+        weights=history.weights,
         valid_auc=history.valid_auc,
         test=metrics.test,
         trained=history.provenance,
@@ -202,9 +277,11 @@ def pack_bundle(
 
 def evaluate_oracle(oracle: ds.Dataset, test_examples: Examples, funnel: Funnel, evaluation: Evaluation) -> Metrics:
     """Judge the truth itself on the test split, where the source tells it."""
-    examples = test_examples.of_fields(()).of_steps(funnel.steps)  # else its fingerprint would read all features
+    examples = test_examples.of_steps(funnel.steps)
     truth = align_truth(oracle.to_batches(), examples.impression_id, steps=funnel.steps)
-    provenance = _judged(examples, evaluation=evaluation, funnel=funnel)
+    provenance = Provenance.now(
+        data={"test": test_examples.fingerprint_of_rows()}, parameters={"evaluation": evaluation, "funnel": funnel}
+    )
     if truth is None:
         return Metrics(run=ORACLE, note="no truth is known for this source", provenance=provenance)
     for step in differing_steps(truth, examples.labels, steps=funnel.steps):
@@ -241,8 +318,15 @@ def _evaluate(examples: Examples, raw: np.ndarray, corrected: np.ndarray, evalua
     )
 
 
-def _judged(examples: Examples, **parameters: Evaluation | Funnel) -> Provenance:
-    return Provenance.now(data={"test": examples.fingerprint()}, parameters=parameters)
+def _log_losses(valid: Examples, predictions: np.ndarray) -> tuple[dict[str, float], dict[str, float]]:
+    """Log loss of each step on validation: of predictions [N, T], and of the best constants, which are the rates."""
+    found, constant = {}, {}
+    for t, step in enumerate(valid.steps):
+        labels = valid.labels[:, t]
+        rates = np.full(len(valid), mean_of(labels, valid.row_weights))
+        found[step] = mean_of(row_log_loss(labels, predictions[:, t]), valid.row_weights)
+        constant[step] = mean_of(row_log_loss(labels, rates), valid.row_weights)
+    return found, constant
 
 
 def _scale_row_weights(examples: Examples) -> Examples:

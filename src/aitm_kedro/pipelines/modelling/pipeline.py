@@ -7,6 +7,7 @@ from kedro.pipeline import Node, Pipeline
 from aitm_kedro.config.runs import Run
 from aitm_kedro.evaluation.results import ORACLE
 from aitm_kedro.pipelines.binding import bind
+from aitm_kedro.pipelines.modelling.collecting import collect_results
 from aitm_kedro.pipelines.modelling.nodes import evaluate_and_pack, evaluate_oracle, predict_test, train
 from aitm_kedro.pipelines.naming import leaving
 
@@ -27,7 +28,11 @@ def create_pipeline(runs: Sequence[tuple[Run, int]]) -> Pipeline:
     Args:
         runs: with a seed each.
     """
-    return sum((_template(run, seed) for run, seed in runs), _oracle())
+    seeds: dict[str, list[int]] = {}
+    for run, seed in runs:
+        seeds.setdefault(run.name, []).append(seed)
+    ends = Pipeline([_end(name, found) for name, found in seeds.items()])
+    return sum((_template(run, seed) for run, seed in runs), _oracle() + ends)
 
 
 def _template(run: Run, seed: int) -> Pipeline:
@@ -48,7 +53,7 @@ def _template(run: Run, seed: int) -> Pipeline:
                 name="train",
             ),
             Node(
-                predict_test,
+                bind(predict_test, run=run, seed=seed),
                 ["weights", "test_examples@arrays", "sampling_report", "params:funnel", "params:training"],
                 "predictions",
                 name="predict_test",
@@ -76,9 +81,24 @@ def _template(run: Run, seed: int) -> Pipeline:
         nodes,
         namespace=f"{run.name}.seed{seed}",
         inputs=SHARED,
-        outputs={name: leaving(run.name, seed, name) for name in ("metrics", "placements", "bundle")},
         parameters=PARAMETERS,
         tags=[run.name, "modelling"],
+    )
+
+
+def _end(run: str, seeds: Sequence[int]) -> Node:
+    """Where the results of all seeds leave a run: in Kedro-Viz one dataset stands between its box and the comparison.
+
+    What a box holds that is read outside of it, or by nobody, is drawn beside it, so this node reads all of it.
+    """
+    saved = [f"{run}.seed{seed}.{what}" for what in ("metrics", "placements", "bundle") for seed in seeds]
+    return Node(
+        bind(collect_results, run=run, seeds=seeds),
+        saved,
+        leaving(run, None, "results@metrics"),
+        name="collect_results",
+        namespace=run,
+        tags=[run, "modelling"],
     )
 
 

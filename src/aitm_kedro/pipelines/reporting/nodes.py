@@ -8,14 +8,15 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from aitm_kedro import figures
-from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.examples import Examples
-from aitm_kedro.core.funnel import IMPRESSION_ID, Funnel
+from aitm_kedro.core.features import FeatureSpecs
+from aitm_kedro.core.funnel import Funnel
+from aitm_kedro.core.provenance import Source, check_made_from, provenance_of_table
 from aitm_kedro.evaluation.parameters import Evaluation
 from aitm_kedro.evaluation.reliability import tabulate_reliability
 from aitm_kedro.explain.parameters import Reporting
 from aitm_kedro.explain.representations import ADDED, AIT, ORIGINAL, draw_balanced, lay_out
-from aitm_kedro.explain.transfer_weights import COLUMNS, draw_groups, summarise_weights
+from aitm_kedro.explain.transfer_weights import COLUMNS, FLAT, draw_groups, flat_pairs, summarise_weights
 from aitm_kedro.learning.history import RunHistory
 from aitm_kedro.learning.learner import Trained
 from aitm_kedro.tables.reports import IngestionReport, LabelReport, SamplingReport
@@ -36,24 +37,42 @@ def draw_funnel(
     return figures.draw_funnel(stages, rates, steps=funnel.steps)
 
 
-def draw_learning_curves(history: RunHistory, funnel: Funnel) -> Figure:
-    """Draw loss and validation AUC over the epochs."""
+def draw_learning_curves(history: RunHistory, feature_specs: FeatureSpecs, funnel: Funnel, *, name: str) -> Figure:
+    """Draw loss and validation AUC over the epochs.
+
+    Args:
+        history: of the training.
+        feature_specs: by which it is known whether the training is of the current examples.
+        funnel: the steps.
+        name: of the run and seed, as commands have it.
+
+    Raises:
+        InputError: the training is of others.
+    """
+    found: dict[Source, str | None] = {"features": feature_specs.fingerprint()}
+    check_made_from(f"the weights of '{name}'", history.provenance.data, found, advice=_renew(name))
     return figures.draw_learning_curves(
         history.history, run=history.run, steps=funnel.steps, main_steps=funnel.main_steps
     )
 
 
 def project_representations(
-    trained: Trained, test_examples: Examples, predictions: pd.DataFrame, funnel: Funnel, reporting: Reporting
+    trained: Trained,
+    test_examples: Examples,
+    predictions: pd.DataFrame,
+    funnel: Funnel,
+    reporting: Reporting,
+    *,
+    name: str,
 ) -> pd.DataFrame:
     """Lay out on a plane what a network makes of positives and negatives of each main step."""
-    judged = _read_judged(test_examples, predictions, funnel)
-    parts = []
+    judged = _read_judged(test_examples, predictions, funnel, name=name, trained=trained)
+    present, parts = _present(judged), []
     for t, step in enumerate(funnel.steps):
         if step not in funnel.main_steps:
             continue
         rng = np.random.default_rng([reporting.seed, t])
-        rows = draw_balanced(judged.labels[:, t], rows=reporting.tsne_rows, rng=rng)
+        rows = present[draw_balanced(judged.labels[present, t], rows=reporting.tsne_rows, rng=rng)]
         components = _components(_inspect(trained, test_examples, rows), t)
         scores = _scores(predictions, step)[rows]
         parts.append(lay_out(components, judged.labels[rows, t], scores, step=step, seed=reporting.seed))
@@ -69,15 +88,23 @@ def draw_tsne(tsne_points: pd.DataFrame, funnel: Funnel, reporting: Reporting, *
 
 
 def weigh_transfer(
-    trained: Trained, test_examples: Examples, predictions: pd.DataFrame, funnel: Funnel, reporting: Reporting
+    trained: Trained,
+    test_examples: Examples,
+    predictions: pd.DataFrame,
+    funnel: Funnel,
+    reporting: Reporting,
+    *,
+    name: str,
 ) -> pd.DataFrame:
     """Measure how much each step listens to the step before it, by label group and rank of log loss."""
-    judged = _read_judged(test_examples, predictions, funnel)
-    parts = []
+    judged = _read_judged(test_examples, predictions, funnel, name=name, trained=trained)
+    present, parts = _present(judged), []
     for t, pair in enumerate(zip(funnel.steps[:-1], funnel.steps[1:], strict=True), start=1):
         rng = np.random.default_rng([reporting.seed, t])
-        groups = draw_groups(judged.labels[:, t - 1], judged.labels[:, t], rows=reporting.transfer_rows, rng=rng)
-        for group, (rows, available) in groups.items():
+        earlier, later = judged.labels[present, t - 1], judged.labels[present, t]
+        groups = draw_groups(earlier, later, rows=reporting.transfer_rows, rng=rng)
+        for group, (drawn, available) in groups.items():
+            rows = present[drawn]
             weight = _inspect(trained, test_examples, rows).transfer_weight[:, t - 1].numpy()
             labels, scores = judged.labels[rows, t], _scores(predictions, pair[1])[rows]
             parts.append(summarise_weights(weight, labels, scores, pair=pair, group=group, available=available))
@@ -85,15 +112,25 @@ def weigh_transfer(
 
 
 def draw_transfer_weights(transfer_weights_table: pd.DataFrame, funnel: Funnel, *, run: str) -> Figure:
-    """Draw the weights of the transferred information (paper, Figure 6)."""
+    """Draw the weights of the transferred information (paper, Figure 6), and warn where there is nothing to see."""
+    flat = flat_pairs(transfer_weights_table)
+    if flat:
+        logger.warning(
+            "AIT in '%s' has not learnt to choose between the step before and its own tower (%s): its weights are all "
+            "within %g of 0.5; it may need more rows, more epochs (training.max_epochs) or a higher "
+            "training.learning_rate.",
+            run,
+            ", ".join(f"{earlier} to {later}" for earlier, later in flat),
+            FLAT,
+        )
     return figures.draw_transfer_weights(transfer_weights_table, run=run, steps=funnel.steps)
 
 
 def measure_reliability(
-    test_examples: Examples, predictions: pd.DataFrame, funnel: Funnel, evaluation: Evaluation
+    test_examples: Examples, predictions: pd.DataFrame, funnel: Funnel, evaluation: Evaluation, *, name: str
 ) -> pd.DataFrame:
     """Compare predicted with observed shares of each main step, before and after the correction."""
-    judged = _read_judged(test_examples, predictions, funnel)
+    judged = _read_judged(test_examples, predictions, funnel, name=name)
     parts = []
     for step in funnel.ordered_main_steps:
         happened = judged.labels[:, judged.steps.index(step)]
@@ -111,18 +148,31 @@ def draw_calibration(calibration_table: pd.DataFrame, funnel: Funnel, *, run: st
     return figures.draw_calibration(calibration_table, run=run, steps=funnel.ordered_main_steps)
 
 
-def _read_judged(test_examples: Examples, predictions: pd.DataFrame, funnel: Funnel) -> Examples:
-    """The test examples, checked to be those that were predicted.
+def _read_judged(
+    test_examples: Examples, predictions: pd.DataFrame, funnel: Funnel, *, name: str, trained: Trained | None = None
+) -> Examples:
+    """The test examples, checked to be those that were predicted, by the weights that are looked into.
 
     Raises:
-        InputError: the predictions are of other rows.
+        InputError: the predictions are of other rows or weights.
     """
-    if not np.array_equal(test_examples.impression_id, predictions[IMPRESSION_ID].to_numpy()):
-        raise InputError(
-            "the predictions and test_examples are of different rows, so they come from different runs; "
-            "run the modelling pipeline again"
-        )
+    found: dict[Source, str | None] = {"test": test_examples.fingerprint_of_rows()}
+    if trained is not None:
+        found["weights"] = trained.fingerprint()
+    made = provenance_of_table(predictions.attrs)
+    data = {} if made is None else made.data
+    check_made_from(f"the predictions of '{name}'", data, found, advice=_renew(name))
     return test_examples.of_steps(funnel.steps)
+
+
+def _present(judged: Examples) -> np.ndarray:
+    """Positions of the rows that count: one of weight 0 is treated as absent; int64."""
+    weights = judged.row_weights
+    return np.arange(len(judged)) if weights is None else np.flatnonzero(weights > 0)
+
+
+def _renew(name: str) -> str:
+    return f"run it again before its figures are drawn: kedro run --pipelines=modelling --namespaces={name}"
 
 
 def _scores(predictions: pd.DataFrame, step: str) -> np.ndarray:

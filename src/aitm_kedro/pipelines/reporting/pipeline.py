@@ -35,13 +35,19 @@ def _training_and_probabilities(run: Run, seed: int) -> list[Node]:
     judged = ["test_examples@arrays", f"{name}.predictions", "params:funnel", "params:evaluation"]
     return [
         Node(
-            draw_learning_curves,
-            [f"{name}.history", "params:funnel"],
+            bind(draw_learning_curves, name=name),
+            [f"{name}.history", "feature_specs", "params:funnel"],
             "learning_curves",
             name="draw_learning_curves",
             namespace=run.name,
         ),
-        Node(measure_reliability, judged, "calibration_table", name="measure_reliability", namespace=run.name),
+        Node(
+            bind(measure_reliability, name=name),
+            judged,
+            "calibration_table",
+            name="measure_reliability",
+            namespace=run.name,
+        ),
         Node(
             bind(draw_calibration, run=run.name),
             ["calibration_table", "params:funnel"],
@@ -56,8 +62,20 @@ def _inside(run: Run, seed: int) -> list[Node]:
     name = f"{run.name}.seed{seed}"
     explained = [f"{name}.weights", "test_examples@arrays", f"{name}.predictions", "params:funnel", "params:reporting"]
     return [
-        Node(project_representations, explained, "tsne_points", name="project_representations", namespace=run.name),
-        Node(weigh_transfer, explained, "transfer_weights_table", name="weigh_transfer", namespace=run.name),
+        Node(
+            bind(project_representations, name=name),
+            explained,
+            "tsne_points",
+            name="project_representations",
+            namespace=run.name,
+        ),
+        Node(
+            bind(weigh_transfer, name=name),
+            explained,
+            "transfer_weights_table",
+            name="weigh_transfer",
+            namespace=run.name,
+        ),
         Node(
             bind(draw_tsne, run=run.name),
             ["tsne_points", "params:funnel", "params:reporting"],
