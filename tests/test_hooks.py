@@ -10,12 +10,13 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Node, Pipeline
 from kedro.runner import SequentialRunner
 
-from aitm_kedro import hooks, retention
+from aitm_kedro import hooks
 from aitm_kedro.config.runs import resolve_runs
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.provenance import NodeCost
 from aitm_kedro.datasets import JSON, TypedJSON
 from aitm_kedro.hooks import ProjectHooks
+from aitm_kedro.running import retention
 from aitm_kedro.running.lock import HOLDER, LOCK
 from aitm_kedro.running.log import FILE
 
