@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 from tests.conftest import newest
 
-DONE = os.environ.get("AITM_FAULTS_DONE")
+DONE = Path(os.environ["AITM_FAULTS_DONE"]).absolute() if "AITM_FAULTS_DONE" in os.environ else None
 LEFTOVERS = (".part", ".replaced", ".writing")
 SCORES = "08_reporting/test/comparison.csv"
 RUN = (sys.executable, "-m", "kedro", "run", "--pipeline=full", "--env=test")
@@ -25,19 +25,19 @@ RUN = (sys.executable, "-m", "kedro", "run", "--pipeline=full", "--env=test")
 
 def pytest_collection_modifyitems(config, items):
     """Leave out what has passed."""
-    done = set(Path(DONE).read_text().splitlines()) if DONE and Path(DONE).exists() else set()
+    done = set(DONE.read_text().splitlines()) if DONE and DONE.exists() else set()
     config.hook.pytest_deselected(items=[item for item in items if item.nodeid in done])
     items[:] = [item for item in items if item.nodeid not in done]
 
 
-@pytest.hookimpl(hookwrapper=True)
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     """Write down what passes."""
-    outcome = yield
-    report = outcome.get_result()
+    report = yield
     if DONE and report.when == "call" and report.passed and "faults" in item.nodeid:
-        with open(DONE, "a") as file:
+        with DONE.open("a") as file:
             file.write(item.nodeid + "\n")
+    return report
 
 
 def run(project, command=RUN, **options):
