@@ -29,6 +29,7 @@ from omegaconf.errors import OmegaConfBaseException
 from aitm_kedro.config.files import check_logging
 from aitm_kedro.config.sentences import nearest, stop
 from aitm_kedro.core.errors import InputError
+from aitm_kedro.running.commands import with_environment
 
 MENDABLE = (
     InputError,
@@ -77,6 +78,7 @@ class _Run(click.Command):
             if os.environ.get("AITM_TRACEBACK"):
                 traceback.print_exc()
             logging.getLogger(__name__).debug("The run failed.", exc_info=error)
+            sentence = with_environment(sentence, ctx.params.get("env"))
             raise click.ClickException(f"{sentence}\n(AITM_TRACEBACK=1 shows where in the code.)") from None
 
 

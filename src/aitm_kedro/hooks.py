@@ -87,7 +87,7 @@ class ProjectHooks:
                 self._end(identifier)
         with contextlib.ExitStack() as closing:
             closing.callback(self._warnings.stop)
-            closing.enter_context(logged(self._project))
+            closing.enter_context(logged(self._project, environment=run_params["env"]))
             details.info("%s", "\n".join([command_line(), *self._warnings.sentences]))  # from before the log was open
             check_folders(pipeline, catalog, project=self._project)
             record = local_path(RECORD, catalog)

@@ -63,7 +63,7 @@ def test_bundles_that_other_validation_rows_judged_are_passed_over(world, caplog
 @pytest.mark.parametrize(
     ("asked", "sentence"),
     [
-        ({"run": "mlp"}, r"there is no bundle of 'mlp' with seed 0; train it first: kedro run --pipeline=modelling"),
+        ({"run": "mlp"}, r"there is no bundle of 'mlp' with seed 0; train it first: kedro run --pipelines=modelling"),
         ({"run": "atim"}, r"there is no run 'atim' to score with; did you mean 'aitm'\?"),
         ({"run": "forest"}, r"no run 'forest' to score with; set scoring.run to one of aitm, logistic, esmm, mlp"),
         ({"run": "aitm", "seed": 7}, r"the run 'aitm' has no seed 7; set scoring.seed to one of 0, 1"),

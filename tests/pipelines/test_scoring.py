@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import ibis
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -73,7 +74,7 @@ class TestRun:
         said = " ".join((result.stdout + result.stderr).split())
         assert result.returncode != 0
         assert "there is no bundle of 'lightgbm' with seed 0, " in said
-        assert "train it first: kedro run --pipeline=modelling" in said
+        assert "train it first: kedro run --env=test --pipelines=modelling" in said
         assert "Traceback" not in said
 
     def test_a_run_that_is_not_known(self, trained):
@@ -88,3 +89,12 @@ class TestRun:
 def test_an_audience_that_cannot_be_streamed_from(audience):
     with pytest.raises(InputError, match=r"audience is loaded as \w+, but scoring reads Ibis tables; in the catalog"):
         score_audience(audience, Scoring(), Training(), keys=[])
+
+
+@pytest.mark.end_to_end
+def test_an_audience_without_rows_is_told(trained, caplog):
+    bundle = load_bundle(newest(trained, "06_models/test/logistic/seed0/bundle"))
+    audience = ibis.memtable(pq.read_table(newest(trained, "03_primary/test/test_impressions.parquet")).slice(0, 0))
+    scores = score_audience(audience, Scoring(), Training(threads=1), bundle, keys=[("logistic", 0)])
+    assert scores.read_all().num_rows == 0
+    assert "The audience has no rows" in caplog.text

@@ -23,11 +23,11 @@ def test_another_preparation_makes_results_old_until_they_are_renewed(project, m
     refused = run("--nodes=logistic.seed0.predict_test", share=0.3)
     assert refused.exit_code == 1
     assert "the weights of 'logistic.seed0' were made from another vocabulary" in sentence_of(refused)
-    assert "kedro run --from-nodes=logistic.seed0.train" in sentence_of(refused)
+    assert "kedro run --env=mine --from-nodes=logistic.seed0.train" in sentence_of(refused)
 
     compared = run("--pipelines=comparison", share=0.3)
     assert compared.exit_code == 1
-    renew = "kedro run --pipelines=modelling --namespaces=lightgbm.seed0,logistic.seed0"
+    renew = "kedro run --env=mine --pipelines=modelling --namespaces=lightgbm.seed0,logistic.seed0"
     assert "the comparison lacks its reference 'lightgbm'." in sentence_of(compared)
     assert renew in sentence_of(compared)
 

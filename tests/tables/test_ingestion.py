@@ -205,6 +205,13 @@ def test_labels_need_neither_times_nor_windows(ingest, make_log):
     assert report.first_impression is None
 
 
+def test_ids_beyond_signed_integers_are_read_as_text(ingest, make_log):
+    log = make_log(200)
+    log["impression_id"] = (2**64 - 1 - np.arange(200, dtype=np.uint64)).astype(np.uint64)
+    impressions, *_ = ingest(log)
+    assert impressions["impression_id"].max() == str(2**64 - 1)
+
+
 def test_times_as_text_and_text_ids(ingest, make_log, funnel):
     log = make_log(300)
     text = log.assign(impression_id=log["impression_id"].astype(str))

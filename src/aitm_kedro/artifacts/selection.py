@@ -31,7 +31,7 @@ def choose_bundle(bundles: Mapping[Key, Bundle | None], scoring: Scoring) -> Bun
     there = [bundle for key in wanted if (bundle := bundles[key]) is not None]
     if not there:
         named = ", ".join(f"'{run}' with seed {seed}" for run, seed in wanted)
-        raise InputError(f"there is no bundle of {named}; train it first: kedro run --pipeline=modelling")
+        raise InputError(f"there is no bundle of {named}; train it first: kedro run --pipelines=modelling")
     return max(_of_same_validation(there), key=_score)
 
 

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from aitm_kedro.core import progress
 from aitm_kedro.core.storage import reason_of
+from aitm_kedro.running.commands import EnvironmentNamed
 
 FILE = "info.log"
 """In the project's folder."""
@@ -148,7 +149,7 @@ class Milestones(logging.Filter):
 
 
 @contextlib.contextmanager
-def logged(folder: Path) -> Iterator[None]:
+def logged(folder: Path, *, environment: str | None = None) -> Iterator[None]:
     """For the time of a ``with`` block, write everything to ``info.log``, and show milestones alone on the console.
 
     Kedro configures logging for every command; this is for runs only, so that Kedro-Viz and notebooks print as ever. A
@@ -156,10 +157,13 @@ def logged(folder: Path) -> Iterator[None]:
 
     Args:
         folder: of the project.
+        environment: that commands in warnings name, as given by ``--env``; None: none.
     """
-    root = logging.getLogger()
+    root, named = logging.getLogger(), EnvironmentNamed(environment)
     with contextlib.ExitStack() as closing:
         for handler in root.handlers:
+            closing.callback(handler.removeFilter, named)
+            handler.addFilter(named)
             if handler.name == CONSOLE:
                 console = getattr(handler, "console", None) or Console()
                 milestones = Milestones(console)
@@ -173,6 +177,7 @@ def logged(folder: Path) -> Iterator[None]:
         except OSError as error:
             logger.warning("Details are not logged, since '%s' cannot be written: %s.", folder / FILE, reason_of(error))
         else:
+            file.addFilter(named)
             closing.callback(file.close)
             closing.callback(root.removeHandler, file)
             root.addHandler(file)

@@ -99,7 +99,12 @@ def require_number(
         wrong = wrong | as_number(column).isnull()
     if is_text:
         wrong = wrong.fill_null(False) | (not_blank(column).notnull() & column.try_cast("float64").isnull())
-    advice = f"; if it is text, '{name}' belongs under features.categorical" if is_text else ""
+    advice = (
+        f"; if it is text, '{name}' belongs under features.categorical; decimal commas are an option of CSV "
+        "(load_args: {decimal_separator: ','})"
+        if is_text
+        else ""
+    )
     return Requirement(
         column=name,
         holds=f"numbers from {least:g} to {LARGEST:g}{'' if is_null_wrong else ', or null'}",

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 import ibis
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
 from aitm_kedro.core.errors import InputError
@@ -266,7 +267,8 @@ def _check_id(raw: ir.Table) -> None:
 
 
 def _read_id(column: ir.Column) -> ir.Column:
-    return column.cast("int64") if column.type().is_integer() else as_category(column)
+    fits = column.type().is_integer() and not isinstance(column.type(), dt.UInt64)
+    return column.cast("int64") if fits else as_category(column)
 
 
 def _require_row_weight(raw: ir.Table, funnel: Funnel) -> list[Requirement]:

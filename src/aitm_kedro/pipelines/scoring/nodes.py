@@ -45,6 +45,8 @@ def score_audience(
             f"audience is loaded as {type(audience).__name__}, but scoring reads Ibis tables; in the catalog, give it "
             "the type 'aitm_kedro.datasets.Table' (or ibis.FileDataset)"
         )
+    if not audience.limit(1).count().to_pyarrow().as_py():
+        logger.warning("The audience has no rows, so there are no scores; check its entry in the catalog.")
     bundle = choose_bundle(dict(zip(keys, bundles, strict=True)), scoring)
     bundle.trained.place(device=training.device, threads=training.threads)
     manifest = bundle.manifest
