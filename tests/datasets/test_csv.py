@@ -85,6 +85,57 @@ def test_dates_are_read_as_the_last_row_shows_them(load):
     assert {str(day) for day in days} == {"2026-08-03", "2026-08-30"}
 
 
+@pytest.mark.parametrize(
+    "days",
+    [
+        ("01/02/2026", "03/04/2026"),
+        ("01.02.2026", "03.04.2026"),
+        ("01-02-2026 10:00:00", "03-04-2026 10:00:00"),
+        ("26-01-31", "26-02-01"),
+        ("01/02/26", "31/01/26"),
+        ("01/02/26 10:00", "03/04/26 10:00"),
+    ],
+    ids=str,
+)
+def test_days_that_may_be_months_and_years_of_two_digits_stay_text(load, days):
+    """DuckDB takes the first format that fits: 01/02/26 would be the 26th of February 2001."""
+    assert load("day\n" + "\n".join(days) + "\n")["day"].to_pylist() == list(days)
+    several = {"parts/1.csv": f"day\n{days[0]}\n", "parts/2.csv": f"day\n{days[1]}\n"}
+    assert load(several, "parts")["day"].to_pylist() == list(days)
+
+
+def test_a_later_file_does_not_bring_in_a_guess(load):
+    files = {"parts/1.csv": "a,day\n1,\n", "parts/2.csv": "a,day\n2,01/02/2026\n"}
+    assert load(files, "parts")["day"].to_pylist() == [None, "01/02/2026"]
+    files["parts/3.csv"] = "a,day\n3,13/01/2026\n"
+    days = ["None", "2026-02-01", "2026-01-13"]
+    assert [str(day) for day in load(files, "parts")["day"]] == days  # which the last one shows
+    files["parts/3.csv"] = "a,day\n3,01/13/2026\n"
+    assert load(files, "parts")["day"].to_pylist() == [None, "01/02/2026", "01/13/2026"]
+    files |= {"parts/2.csv": "a,day\n2,2026-02-01\n", "parts/3.csv": "a,day\n3,2026-01-13\n"}
+    assert [str(day) for day in load(files, "parts")["day"]] == days
+
+
+def test_a_format_by_option_is_no_guess(load):
+    assert str(load("day\n01/02/2026\n", dateformat="%m/%d/%Y")["day"][0]) == "2026-01-02"
+
+
+def test_whole_numbers_beyond_64_bits_are_kept_digit_by_digit(load):
+    """As floating-point numbers, two hashes that differ in their last digits would be one user."""
+    table = load("user,x\n17446744073709551615,0.5\n17446744073709551614,1e300\n5,2\n")
+    assert table["user"].to_pylist() == ["17446744073709551615", "17446744073709551614", "5"]
+    assert str(table.schema.field("x").type) == "double"
+
+
+@pytest.mark.parametrize(
+    ("values", "read"),
+    [("yes no", ["yes", "no"]), ("T F", ["T", "F"]), ("true False", [True, False])],
+)
+def test_truth_values_are_those_that_other_readers_take_for_such(load, values, read):
+    """A category "yes" of a CSV file is the same one as in a row of a service."""
+    assert load("a\n" + values.replace(" ", "\n") + "\n")["a"].to_pylist() == read
+
+
 def test_types_from_a_sample_end_in_a_sentence_where_they_are_wrong(load):
     with pytest.raises(DatasetError, match=r"log.csv', line 30002 \(x,1\), cannot be read as csv: .*column \"a\""):
         load(f"a,b\n{MANY}x,1\n", sample_size=100)
@@ -189,6 +240,12 @@ def test_what_a_file_lacks_is_null_with_a_warning(load, caplog):
     with caplog.at_level(logging.WARNING):
         assert load(files, "parts").to_pylist() == [{"a": 1, "b": 2}, {"a": 3, "b": None}]
     assert "Column 'b' is missing from 1 of 2 files, such as" in caplog.text
+
+
+def test_names_in_other_case_are_the_same_column(load, caplog):
+    with caplog.at_level(logging.WARNING):
+        assert load({"parts/1.csv": "a,b\n1,2\n", "parts/2.csv": "A,B\n3,4\n"}, "parts").num_rows == 2
+    assert "is missing" not in caplog.text
 
 
 def test_later_queries_do_not_look_at_the_types_again(load, tmp_path):

@@ -48,7 +48,9 @@ def test_a_folder_is_one_table_without_what_is_hidden(write, load, tmp_path):
         (tmp_path / "log" / name).write_bytes(b"")
     assert load("log") == [{"a": 1}, {"a": 2}]
     assert load("log/*.parquet") == [{"a": 1}]
+    write("log/_attempt/0/part-3.parquet", a=[3])
     assert load("log/**/part-*.parquet") == [{"a": 1}, {"a": 2}]
+    assert load("log/_attempt/*/part-*.parquet") == [{"a": 3}]  # which the pattern names
 
 
 def test_a_partition_is_a_column(write, load):

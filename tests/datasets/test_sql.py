@@ -118,6 +118,13 @@ def test_a_column_of_numbers_and_text_ends_in_a_sentence(database, copy):
     assert rows_of(copy, uri=address, query=query, rows_a_batch=4)[-1] == {"id": "late"}
 
 
+def test_whole_numbers_that_floats_do_not_hold_end_in_a_sentence(database, copy):
+    address = database("CREATE TABLE log (a)", rows=[(2**53 + 1,), (2,), (1.5,)])
+    said = sentence(copy, uri=address, table="log", rows_a_batch=1)
+    assert said.startswith("Column 'a' of the database")
+    assert "CAST(a AS TEXT)" in said
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

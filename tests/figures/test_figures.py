@@ -338,6 +338,13 @@ def in_segment(**runs):
     return pd.DataFrame(rows, columns=["run", "model", "seed", "segment", "step", "metric", "value"])
 
 
+def test_a_segment_may_have_any_name(tmp_path):
+    draw_segments(in_segment(a=(0.7, 0.02)).assign(segment=r"US$ $\frac$"), steps=("buy",)).savefig(tmp_path / "a.png")
+    few = in_segment(a=(0.7, 0.02)).assign(segment="$_{$")
+    few = few[few["metric"] == "positives"].assign(value=3.0)
+    draw_segments(few, steps=("buy",)).savefig(tmp_path / "b.png")
+
+
 def bold(figure):
     return [text.get_text() for axes in figure.axes for text in axes.texts if text.get_fontweight() == "bold"]
 

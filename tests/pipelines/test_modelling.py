@@ -526,6 +526,9 @@ def test_rows_without_any_weight(results: dict) -> None:
     nothing = replace(results["train"], row_weights=np.zeros(len(results["train"]), np.float32))
     with pytest.raises(InputError, match=r"funnel\.row_weight is 0 in every train row"):
         _train("logistic", nothing, results["valid"])
+    nothing = replace(results["valid"], row_weights=np.zeros(len(results["valid"]), np.float32))
+    with pytest.raises(InputError, match=r"funnel\.row_weight is 0 in every validation row, so nothing can be chosen"):
+        _train("logistic", results["train"], nothing)
 
 
 def test_metrics_are_weighted(results: dict, as_examples: Callable) -> None:

@@ -70,6 +70,7 @@ class TestLabels:
             (["a", "c", ""], ["a", "b"], ["c"]),
             ([2, 1, None], [2], [1]),
             ([2.0, 1.0, None], [2], [1]),
+            ([2, 1, None], [2.0], [1.0]),
             ([True, False, None], [True], [False]),
             (["yes", "no", None], [True], [False]),  # as YAML reads [yes] and [no]
             ([b"won", b"lost", None], ["won"], ["lost"]),
@@ -104,6 +105,11 @@ class TestLabels:
     def test_a_spelling_means_one_thing(self):
         with pytest.raises(ValidationError, match=r"label_values has \['won'\] among positive and negative"):
             LabelValues(positive=("won", "paid"), negative=("Won", "lost"))
+
+    @pytest.mark.parametrize("blank", [None, "", " "])
+    def test_null_and_blank_are_not_known_whatever_the_option_says(self, blank):
+        with pytest.raises(ValidationError, match="label_values cannot say what null and blank mean"):
+            LabelValues(positive=("won",), negative=("lost", blank))
 
 
 class TestNumbers:
@@ -155,6 +161,8 @@ class TestCategories:
             (pa.array([b"abc", "grün".encode(), b"\xff\x00", b"", None]), ["abc", "grün", "ff00", "", None]),
             (pa.array([date(2026, 8, 31), None]), ["2026-08-31", None]),
             (pa.array([datetime(2026, 8, 31, 13, 5)]), ["2026-08-31 13:05:00"]),
+            (pa.array([datetime(2026, 8, 31, 13, 5)], pa.timestamp("us", "Europe/Berlin")), ["2026-08-31 13:05:00"]),
+            (pa.array([0.1, 2.0, 1e30, None], pa.float32()), ["0.1", "2", "1e+30", None]),
             (pa.array([" a ", "a", "", "007", None]), [" a ", "a", "", "007", None]),
         ],
         ids=str,

@@ -6,12 +6,13 @@ from decimal import Decimal
 import ibis
 import pyarrow as pa
 import pytest
+from pydantic import ValidationError
 
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.features import Features
 from aitm_kedro.core.funnel import Funnel
 from aitm_kedro.pipelines.ingestion.nodes import ingest_impressions
-from aitm_kedro.tables.parameters import Ingestion, Split
+from aitm_kedro.tables.parameters import Ingestion, Split, TimeForm
 
 NOON = datetime(2026, 8, 31, 13, 5)
 SECONDS = 1788181500  # of it, since 1970
@@ -87,6 +88,12 @@ def test_fractions_of_seconds_are_kept(ingest, times, kind, microseconds):
     assert ingest(times, kind)[0] == [NOON.replace(microsecond=microseconds)]
 
 
+@pytest.mark.parametrize("times", [[1700000000123456.0], ["1700000000123456"]], ids=str)
+def test_the_report_has_the_times_of_the_table(ingest, times):
+    found, report = ingest(times)
+    assert report.first_impression == report.last_impression == found[0]
+
+
 @pytest.mark.parametrize(
     ("times", "time", "moment"),
     [
@@ -127,6 +134,7 @@ def test_what_was_guessed_stands_in_the_log_and_in_the_report(ingest, caplog):
         (["20260831"], {}, r"\{format: '%Y%m%d'\} if 20240331 is a day"),
         ([-5], {}, "numbers from -5 to -5, which are not all times"),
         ([SECONDS * 10**6], {"unit": "s"}, "which are no times in the unit 's' of ingestion.time; name another one"),
+        ([float("nan"), SECONDS], {}, "column 'impression_time' is null in 1 rows; fill it or leave them out"),
         ([float("inf")], {}, "must hold times or null, but holds inf; make it null"),
         (["01.02.2026"], {}, "1 row holds something else, for example 01.02.2026, where day and month could be meant"),
         (["01/02/2026"], {}, r"either way; ingestion.time.format says how .* \{format: '%d.%m.%Y %H:%M'\}"),
@@ -184,3 +192,17 @@ def test_a_step_that_never_happened_has_no_time(con):
     table = con.create_table("log", rows)
     found, _, _ = ingest_impressions(table, {}, funnel, Features(numeric=("x",)), Split(), Ingestion())
     assert found.select("click", "buy").to_pyarrow().to_pydict() == {"click": [0], "buy": [0]}
+
+
+@pytest.mark.parametrize(
+    ("form", "sentence"),
+    [
+        ("%Q.%m.%Y", "has %Q, which is not known; there are %Y, %y"),
+        ("%d.%m.%Y%", "has %, which is not known"),
+        ("%d.%m. %H:%M", r"'%d.%m. %H:%M' names no year, which all times need"),
+        ("dd.MM.yyyy", "names no year"),
+    ],
+)
+def test_a_format_that_cannot_work_is_refused_before_anything_is_read(form, sentence):
+    with pytest.raises(ValidationError, match=sentence):
+        TimeForm(format=form)

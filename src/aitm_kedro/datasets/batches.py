@@ -57,7 +57,16 @@ def _with_schema(batches: Iterable[pa.RecordBatch], schema: pa.Schema | None, na
         wider = _unify(schema, plain.schema, name)
         if wider != schema:
             raise _WidenedError(wider)
-        yield plain.cast(schema)
+        yield _fit(plain, schema, name)
+
+
+def _fit(batch: pa.RecordBatch, schema: pa.Schema, name: str) -> pa.RecordBatch:
+    try:
+        return batch.cast(schema)
+    except pa.ArrowException as error:  # a large whole number is no floating-point number
+        changed = [(field, other) for field, other in zip(batch.schema, schema, strict=True) if field != other]
+        field, other = changed[0]
+        raise mixed(field.name, name, f"{field.type}, and elsewhere {other.type}; {error}") from error
 
 
 def _unify(schema: pa.Schema, found: pa.Schema, name: str) -> pa.Schema:

@@ -7,7 +7,8 @@ every row is parsed once, so that a line that cannot be read ends in a sentence 
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,15 @@ OTHER_FORMATS = {
 SYNONYMS = {"sep": "delim", "column_types": "types", "dtypes": "types", "column_names": "names"}
 """Options that DuckDB knows by two names."""
 
+FORMATS = {"dateformat": ("DateFormat", "DATE"), "timestampformat": ("TimestampFormat", "TIMESTAMP")}
+"""Options for the formats of times: what DuckDB calls them when it has found them, and the type of such columns."""
+
+EARLIEST = datetime(1000, 1, 1)
+"""Before it DuckDB has taken 01/02/26 10:00 for a day of the year 1."""
+
+LARGEST_INTEGER = 2.0**63
+"""From here on DuckDB reads whole numbers as floating-point numbers."""
+
 PACKED = {b"\x1f\x8b": ("gzip", ".gz"), b"\x28\xb5\x2f\xfd": ("zstd", ".zst")}
 """First bytes of compressed files that DuckDB reads: the name of the compression, and the ending of the file."""
 
@@ -60,7 +70,11 @@ def open_csv(backend: Any, parts: Sequence[str], options: dict[str, Any], *, nam
     try:
         found = {} if _says_all(options) else _find_out(backend.con, parts, options)
         table = backend.read_csv(list(parts), table_name=name, **(options | found))
-        rows = _parse_all(table)
+        rows, misread = _parse_all(table)
+        misread = [column for column in misread if column in found.get("types", {})]
+        if misread and not options.keys() & {"thousands", "decimal_separator"}:
+            found["types"] = found["types"] | dict.fromkeys(misread, "VARCHAR")
+            table = backend.read_csv(list(parts), table_name=name, **(options | found))
     except InputError:
         raise
     except (duckdb.Error, ValueError) as error:  # ibis raises what it raises of a type that it cannot parse
@@ -129,15 +143,77 @@ def _find_out(connection: duckdb.DuckDBPyConnection, parts: Sequence[str], optio
         )
     known = {"skip": 0} | _dialect(found) | known
     thorough = {"sample_size": -1} | known
-    sniffed = _sniff(connection, parts[0], thorough)
-    formats = {"dateformat": sniffed["DateFormat"], "timestampformat": sniffed["TimestampFormat"]}
-    known = {name: value for name, value in formats.items() if value} | known
     if len(parts) == 1:
-        return known | {"types": sniffed["Columns"]}
-    # By name: otherwise DuckDB joins the types of columns that stand at the same place in different files.
-    known = {"union_by_name": True} | known
-    warn_of_missing([(part, _sniff(connection, part, {"sample_size": 1} | known)["Columns"]) for part in parts])
-    return known | {"types": _types(connection, parts, thorough)}
+        sniffed = {parts[0]: _sniff(connection, parts[0], thorough)}
+        types = sniffed[parts[0]]["Columns"]
+    else:
+        # By name: otherwise DuckDB joins the types of columns that stand at the same place in different files.
+        known = {"union_by_name": True} | known
+        warn_of_missing([(part, _sniff(connection, part, {"sample_size": 1} | known)["Columns"]) for part in parts])
+        types = _types(connection, parts, thorough)
+        has_times = any(kind in types.values() for _, kind in FORMATS.values())
+        sniffed = {part: _sniff(connection, part, thorough) for part in parts} if has_times else {}
+    formats, unclear = _find_formats(connection, sniffed, thorough)
+    known = formats | known
+    return known | {"types": _with_text(connection, parts, known, types, unclear)}
+
+
+def _find_formats(
+    connection: duckdb.DuckDBPyConnection, sniffed: Mapping[str, dict[str, Any]], options: dict[str, Any]
+) -> tuple[dict[str, str], set[str]]:
+    """Formats of times other than ISO, as options; and the types of those that remain unclear, so that nobody guesses.
+
+    A format is unclear where files have different ones, where all rows allow day and month the other way round, and
+    where the year has two digits.
+
+    Args:
+        connection: to the engine.
+        sniffed: what was found out of each file.
+        options: by which that was.
+    """
+    formats: dict[str, str] = {}
+    unclear: set[str] = set()
+    for option, (column, kind) in FORMATS.items():
+        of_part = {part: found[column] for part, found in sniffed.items() if kind in found["Columns"].values()}
+        if option in options or not any(of_part.values()):
+            continue
+        form = next(iter(of_part.values()))
+        is_clear = len(set(of_part.values())) == 1 and "%y" not in form
+        if is_clear and not form.startswith("%Y"):
+            swapped = options | {option: form.translate(str.maketrans("dm", "md"))}
+            is_clear = any(kind not in _sniff(connection, part, swapped)["Columns"].values() for part in of_part)
+        if is_clear:
+            formats[option] = form
+        else:
+            unclear.add(kind)
+    return formats, unclear
+
+
+def _with_text(
+    connection: duckdb.DuckDBPyConnection,
+    parts: Sequence[str],
+    options: dict[str, Any],
+    types: dict[str, str],
+    unclear: Collection[str],
+) -> dict[str, str]:
+    """The types, with text for those that are unclear, and for truth values that are not written true and false.
+
+    As text, a category "yes" is the same as in a row that is not read from CSV.
+    """
+    given = options.get("types", {})
+    truths = [name for name, kind in types.items() if kind == "BOOLEAN" and not (given and name in given)]
+    found = {name: "VARCHAR" if kind in unclear else kind for name, kind in types.items()}
+    if not truths:
+        return found
+    options = options | {"types": found | dict.fromkeys(truths, "VARCHAR")}
+    columns = ", ".join(f"bool_and(lower(trim({_quoted(name)})) IN ('true', 'false'))" for name in truths)
+    query = f"SELECT {columns} FROM read_csv(?{_arguments(options)})"
+    plain = connection.execute(query, [list(parts), *options.values()]).fetchall()[0]
+    return found | {name: "VARCHAR" for name, is_plain in zip(truths, plain, strict=True) if is_plain is False}
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _sniff(connection: duckdb.DuckDBPyConnection, part: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -174,12 +250,24 @@ def _dialect(sniffed: dict[str, Any]) -> dict[str, Any]:
     return dialect
 
 
-def _parse_all(table: ir.Table) -> int:
-    """Parse every value of every row, which raises what DuckDB has to complain of; returns the number of rows."""
-    counts = table.aggregate(
-        rows=table.count(), **{f"_{n}": table[name].count() for n, name in enumerate(table.columns)}
-    )
-    return int(counts.to_pyarrow()["rows"][0].as_py())
+def _parse_all(table: ir.Table) -> tuple[int, list[str]]:
+    """Parse every value of every row, which raises what DuckDB has to complain of.
+
+    Returns:
+        The number of rows; columns that are better read as text: whole numbers that no 64 bits hold, such as hashes,
+        of which different ones would become the same floating-point number, and times in the first centuries.
+    """
+    found = {"rows": table.count()}
+    for place, name in enumerate(table.columns):
+        column = table[name]
+        found[f"known_{place}"] = column.count()
+        if column.type().is_floating():
+            is_whole = (column % 1 == 0).all()
+            found[f"misread_{place}"] = is_whole & (column.abs().max() >= LARGEST_INTEGER)
+        elif column.type().is_timestamp():
+            found[f"misread_{place}"] = column.cast("timestamp").min() < EARLIEST
+    facts = table.aggregate(**found).to_pyarrow().to_pylist()[0]
+    return facts["rows"], [name for place, name in enumerate(table.columns) if facts.get(f"misread_{place}")]
 
 
 def _check_columns(part: str, columns: Sequence[str]) -> None:

@@ -20,8 +20,8 @@ SUFFIXES = {
 def find_parts(path: str, file_format: str) -> list[str]:
     """The files of a table, in order of their names.
 
-    In a folder, and among what a pattern matches, names that begin with ``_`` or ``.`` (``_SUCCESS``, ``_metadata``,
-    ``.crc``) are left out, as every engine does; a partition (``day=2026-09-01``) may begin with one.
+    In a folder, and among what a pattern matches, files and folders whose names begin with ``_`` or ``.``
+    (``_SUCCESS``, ``_temporary``, ``.crc``) are left out, as every engine does; a partition (``_day=2026-09-01``) may.
 
     Args:
         path: a file, a folder (folders in it are read as well), or a pattern with ``*``, ``?``, ``[...]`` or ``**``.
@@ -35,7 +35,12 @@ def find_parts(path: str, file_format: str) -> list[str]:
         parts = [str(found) for found in root.rglob("*") if _is_part(found.relative_to(root), SUFFIXES[file_format])]
         reason = f"The folder '{path}' holds no {file_format} file ({', '.join(SUFFIXES[file_format])})"
     elif has_magic(path) and not root.exists():
-        parts = [found for found in glob(path, recursive=True) if not _is_hidden(Path(found).name)]
+        named = root.parts  # a folder that the pattern names is wanted, whatever its name
+        parts = [
+            found
+            for found in glob(path, recursive=True)
+            if not any(_is_hidden(part) and part not in named for part in Path(found).parts)
+        ]
         reason = f"No file matches '{path}'"
     else:
         parts = [path] if root.exists() else []
@@ -58,13 +63,17 @@ def refuse_empty(parts: Sequence[str]) -> None:
 
 
 def warn_of_missing(columns: Sequence[tuple[str, Collection[str]]]) -> None:
-    """Warn of columns that some parts have and others have not.
+    """Warn of columns that some parts have and others have not; for the engine, upper and lower case are alike.
 
     Args:
         columns: each part with the names of its columns.
     """
-    for name in dict.fromkeys(name for _, names in columns for name in names):
-        without = [part for part, names in columns if name not in names]
+    lowered = [(part, {name.lower() for name in names}) for part, names in columns]
+    spellings: dict[str, str] = {}
+    for name in (name for _, names in columns for name in names):
+        spellings.setdefault(name.lower(), name)
+    for name in spellings.values():
+        without = [part for part, names in lowered if name.lower() not in names]
         if without:
             logger.warning(
                 "Column '%s' is missing from %d of %d files, such as '%s'; it is null in their rows.",

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from aitm_kedro.comparison.summary import order_runs
 from aitm_kedro.evaluation.results import ORACLE
-from aitm_kedro.figures.style import INK, NORMAL, SMALL, label_axes, new_figure, say, thousands
+from aitm_kedro.figures.style import INK, NORMAL, SMALL, label_axes, literal, new_figure, say, thousands
 
 # R = runs, S = segments
 
@@ -163,7 +163,7 @@ def _names_below(panel: _Panel, letters: int) -> list[str]:
     for name, count, half in zip(panel.names, panel.positives, halves, strict=True):
         lines = wrap(name, max(letters, 8), max_lines=_LINES, placeholder="…")
         reach = "" if np.isnan(half) else f"±{half:.3f}".replace("±0", "±")
-        labels.append("\n".join([*lines, thousands(count), reach]))
+        labels.append("\n".join([*map(literal, lines), thousands(count), reach]))
     return labels
 
 
@@ -172,7 +172,7 @@ def _left_out(panel: _Panel, min_positives: int) -> str:
     note = "Below each name: positives in test, and half the width of an interval there (median over runs)."
     few = {name: count for name, count in panel.left_out.items() if count < min_positives}
     if few:
-        named = [f"{name} ({thousands(count)})" for name, count in list(few.items())[:_NAMED]]
+        named = [f"{literal(name)} ({thousands(count)})" for name, count in list(few.items())[:_NAMED]]
         more = [f"{len(few) - _NAMED} more"] if len(few) > _NAMED else []
         note += f" Left out, fewer than {min_positives} positives: {', '.join([*named, *more])}."
     others = len(panel.left_out) - len(few)

@@ -106,6 +106,11 @@ def spread_out(places: Sequence[float], *, gap: float, top: float) -> list[float
     return apart
 
 
+def literal(text: str) -> str:
+    """Text of the data, in which a dollar is a dollar and not the beginning of a formula."""
+    return text.replace("$", r"\$")
+
+
 def percent(share: float) -> str:
     """A share as a reader wants it: 22 %, 2.2 %, 0.25 %, 0.025 %, < 0.0001 %."""
     value = 100 * share

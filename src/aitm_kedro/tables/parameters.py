@@ -1,13 +1,20 @@
 """Parameter classes of ingestion and preparation: labels, split, downsampling, vocabulary."""
 
+import re
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from aitm_kedro.core.parameters import Parameters
 
 TimeUnit = Literal["s", "ms", "us", "ns"]
+
+DIRECTIVES = tuple("YymbBdjaAuwHIpMSfzGVUWcxXT%")
+"""Letters of strptime that ``ingestion.time.format`` may have behind a %."""
+
+YEARS = frozenset("YyGcx")
+"""Those that say the year."""
 
 
 class TimeForm(Parameters):
@@ -18,14 +25,39 @@ class TimeForm(Parameters):
     )
     unit: TimeUnit | None = Field(None, description="of numbers since 1970; null: by their size, where that is plain")
 
+    @field_validator("format")
+    @classmethod
+    def _known(cls, value: str | None) -> str | None:
+        directives = re.findall("%-?(.?)", value or "")
+        strange = [f"%{name}" for name in directives if name not in DIRECTIVES]
+        if strange:
+            raise ValueError(
+                f"ingestion.time.format has {strange[0]}, which is not known; there are "
+                f"{', '.join(f'%{name}' for name in DIRECTIVES)}"
+            )
+        if value is not None and not YEARS & set(directives):
+            raise ValueError(
+                f"ingestion.time.format '{value}' names no year, which all times need; write it as in %d.%m.%Y %H:%M"
+            )
+        return value
+
 
 def _spellings(values: Any) -> Any:
     """Values as label columns spell them in text, in lower case; YAML reads yes, on and true alike."""
     if not isinstance(values, list | tuple):
         return values
-    of_yaml = {True: ("true", "yes", "on"), False: ("false", "no", "off")}
-    texts = [of_yaml[value] if isinstance(value, bool) else (str(value).strip().lower(),) for value in values]
-    return tuple(text for spellings in texts for text in spellings)
+    if any(value is None or not str(value).strip() for value in values):
+        raise ValueError("ingestion.label_values cannot say what null and blank mean: they are not known yet")
+    return tuple(dict.fromkeys(text for value in values for text in _spellings_of(value)))
+
+
+def _spellings_of(value: Any) -> tuple[str, ...]:
+    if isinstance(value, bool):
+        return ("true", "yes", "on") if value else ("false", "no", "off")
+    text = str(value).strip().lower()
+    return (
+        (text, text.removesuffix(".0")) if isinstance(value, float) else (text,)
+    )  # as columns of whole floats are read
 
 
 Spellings = Annotated[tuple[str, ...], BeforeValidator(_spellings), Field(min_length=1)]

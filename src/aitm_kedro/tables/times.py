@@ -17,7 +17,7 @@ import ibis.expr.types as ir
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.tables.dialects import moment_after, moment_of
 from aitm_kedro.tables.parameters import TimeForm, TimeUnit
-from aitm_kedro.tables.values import as_category, not_blank
+from aitm_kedro.tables.values import as_category, not_blank, without_nan
 
 EPOCH = datetime(1970, 1, 1)
 
@@ -67,7 +67,12 @@ def examine(column: ir.Column, form: TimeForm) -> dict[str, ir.Value]:
     if kind == "numbers":
         number = _number(column)
         strange = (column.notnull() & number.isnull()).ifelse(as_category(column), None)
-        return {"known": column.count(), "least": number.min(), "most": number.max(), "example": strange.max()}
+        return {
+            "known": without_nan(column).count(),
+            "least": number.min(),
+            "most": number.max(),
+            "example": strange.max(),
+        }
     return _examine_text(not_blank(as_category(column)), form)
 
 
@@ -127,7 +132,7 @@ def _decide_numbers(name: str, number: ir.NumericColumn, form: TimeForm, found: 
             "is a day)"
         )
     try:
-        first, last = (EPOCH + timedelta(microseconds=int(end * 10**6 // UNITS[unit])) for end in (least, most))
+        first, last = (EPOCH + timedelta(microseconds=_microseconds(end, unit)) for end in (least, most))
     except OverflowError:
         raise InputError(
             f"column '{name}' holds numbers from {least:g} to {most:g}, which are no times in the unit '{unit}' of "
@@ -197,6 +202,11 @@ def _number(column: ir.Column) -> ir.NumericColumn:
         return column.re_search(_NUMBER).ifelse(column, None).try_cast("float64")
     number = column.cast("float64")
     return (number.isnan() | number.isinf()).ifelse(None, number) if kind.is_floating() else number
+
+
+def _microseconds(number: float, unit: TimeUnit) -> int:
+    """What ``_from_number`` makes of one number."""
+    return int(number // 1000) if unit == "ns" else round(number * (10**6 // UNITS[unit]))
 
 
 def _from_number(number: ir.NumericColumn, unit: TimeUnit) -> ir.TimestampColumn:

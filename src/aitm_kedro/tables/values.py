@@ -25,8 +25,9 @@ def as_category(column: ir.Column) -> ir.StringColumn:
     """The column as text, null where it is null or NaN.
 
     Whole floats and decimals are written as integers, so that a column of integers reads the same whether or not nulls
-    (or a JSON parser, or a database) made another type of it. Bytes are the text that they spell in UTF-8, and
-    hexadecimal digits where they spell none.
+    (or a JSON parser, or a database) made another type of it; 0.1 is the same in single and in double precision. Times
+    are UTC, with a zone or without. Bytes are the text that they spell in UTF-8, and hexadecimal digits where they
+    spell none.
     """
     kind = column.type()
     if kind.is_binary():
@@ -34,12 +35,14 @@ def as_category(column: ir.Column) -> ir.StringColumn:
     if kind.is_decimal():
         text = column.cast("string")
         return text.contains(".").ifelse(text.re_replace(r"\.?0+$", ""), text)
+    if kind.is_timestamp():
+        return column.cast("timestamp").cast("string")
     if not kind.is_floating():
         return column.cast("string")
     known = without_nan(column.cast("float64"))
     integer = known.try_cast("int64")  # null for what is too large, such as infinity
     whole = (known == integer.cast("float64")) & (known.abs() < _WHOLE)
-    return whole.ifelse(integer.cast("string"), known.cast("string"))
+    return whole.ifelse(integer.cast("string"), without_nan(column).cast("string"))
 
 
 def as_number(column: ir.Column) -> ir.FloatingColumn:

@@ -106,6 +106,20 @@ def _counts_agree(examples: Examples, report: BeforeAndAfter) -> bool:
     return len(examples) == report.after.rows and happened == counted
 
 
+def check_row_weights(train: Examples, valid: Examples) -> None:
+    """Make sure that some rows count, of those that a model learns from and of those that it chooses by.
+
+    Raises:
+        InputError: all rows of a split have the weight 0.
+    """
+    told = {"train": (train, "nothing can be learnt"), "validation": (valid, "nothing can be chosen by it")}
+    for split, (examples, consequence) in told.items():
+        if examples.row_weights is not None and not examples.row_weights.any():
+            raise InputError(
+                f"funnel.row_weight is 0 in every {split} row, so {consequence}; weigh some, or split otherwise"
+            )
+
+
 def warn_unless_learnt(history: RunHistory, *, reads_training: bool) -> None:
     """Say so if constants would have predicted validation as well, and what to change."""
     if history.learnt:

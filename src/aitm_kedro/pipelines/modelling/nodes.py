@@ -40,6 +40,7 @@ from aitm_kedro.pipelines.modelling.checks import (
     again,
     check_one_preparation,
     check_predictions,
+    check_row_weights,
     check_trained_for,
     check_vocabulary,
     judged_from,
@@ -73,6 +74,7 @@ def train(
         InputError: the inputs are of different preparations, or nothing can be learnt from them.
     """
     check_one_preparation(train_examples, valid_examples, feature_specs, sampling_report)
+    check_row_weights(train_examples, valid_examples)
     if run.reads_training:
         warn_of_large_batch(training.batch_size, rows=len(train_examples))
     fields = [spec.name for spec in feature_specs.features]
@@ -334,9 +336,4 @@ def _scale_row_weights(examples: Examples) -> Examples:
     weights = examples.row_weights
     if weights is None:
         return examples
-    mean = weights.mean(dtype=np.float64)
-    if not mean:
-        raise InputError(
-            "funnel.row_weight is 0 in every train row, so nothing can be learnt; weigh some, or split otherwise"
-        )
-    return replace(examples, row_weights=weights / np.float32(mean))
+    return replace(examples, row_weights=weights / np.float32(weights.mean(dtype=np.float64)))
