@@ -106,3 +106,12 @@ def test_what_did_not_learn_is_a_metric_and_a_sentence():
     first, second = found.notes.notes
     assert first.startswith("aitm.seed0 did not learn: the log loss on validation is not below that of constant")
     assert second.startswith("ple.seed0 ranks but did not learn probabilities: ")
+
+
+def test_only_networks_are_told_to_change_their_training():
+    bad = result("logistic", 0.5, click=0.5)
+    parameters = {name: value for name, value in bad.trained.parameters.items() if name != "training"}
+    bad = bad.model_copy(update={"learnt": False, "trained": bad.trained.model_copy(update={"parameters": parameters})})
+    (said,) = compare(result("lightgbm", 0.7), bad).notes.notes
+    assert said.endswith("; try other options of the model, or another model.")
+    assert "training.batch_size" not in said

@@ -61,8 +61,8 @@ def test_few_negatives_are_as_bad(warnings):
 @pytest.mark.parametrize(("split", "name"), [("train", "train"), ("valid", "validation"), ("test", "test")])
 def test_a_step_of_one_class_is_warned_of(warnings, split, name):
     never, always = warnings(split, 1000, 300, 200, 0)
-    assert never.startswith(f"None of the 1,000 rows of {name} has 'activation'; nothing can be learnt")
-    assert always.startswith(f"All 1,000 rows of {name} have 'click'; nothing can be learnt")
+    assert never.startswith(f"The 1,000 rows of {name} have no positives of 'activation'; nothing can be learnt")
+    assert always.startswith(f"The 1,000 rows of {name} have no negatives of 'click'; nothing can be learnt")
 
 
 def test_of_one_step(put, make_impressions, caplog):

@@ -12,6 +12,7 @@ from aitm_kedro.core.examples import Fingerprints
 from aitm_kedro.core.parameters import without_machine
 from aitm_kedro.core.provenance import Result, Source, provenance_of_table
 from aitm_kedro.evaluation.results import ORACLE, RANKS, Metrics
+from aitm_kedro.learning.history import what_may_help
 
 logger = logging.getLogger(__name__)
 
@@ -217,16 +218,16 @@ def _check_enough(
 
 
 def _describe_unlearnt(results: _Results) -> list[str]:
-    """One sentence on all that did not learn, and one on those that rank at least."""
-    by_verdict: dict[str, list[str]] = {}
+    """Sentences on all that did not learn, and on those that rank at least; networks, with more to change, apart."""
+    by_verdict: dict[tuple[str, bool], list[str]] = {}
     for key, metrics in results.items():
         if metrics.learnt is False:
-            by_verdict.setdefault(_verdict(metrics), []).append(namespace_of(key))
+            verdict = _verdict(metrics), "training" in _parameters(metrics)
+            by_verdict.setdefault(verdict, []).append(namespace_of(key))
     return [
-        f"{', '.join(names)} {verdict}: the log loss on validation is not below that of constant probabilities; try a "
-        "smaller training.batch_size or training.learning_rate, more training.max_epochs, other options of the model, "
-        "or another model."
-        for verdict, names in by_verdict.items()
+        f"{', '.join(names)} {verdict}: the log loss on validation is not below that of constant probabilities; try "
+        f"{what_may_help(reads_training=is_network)}."
+        for (verdict, is_network), names in by_verdict.items()
     ]
 
 

@@ -12,7 +12,7 @@ from kedro_datasets._typing import TablePreview
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.datasets.imports import import_extra
 from aitm_kedro.datasets.sources import Source
-from aitm_kedro.datasets.tables import as_preview
+from aitm_kedro.datasets.tables import as_preview, first_line
 
 
 class DeltaTable(Source):
@@ -113,7 +113,7 @@ class DeltaTable(Source):
         except (library_error, ValueError, OverflowError) as error:
             raise InputError(
                 f"The Delta table '{self._filepath}' has no version {wanted} (the newest is {newest}, and a vacuum "
-                f"takes old ones away); correct 'table_version' or 'as_of' in the catalog. ({_first_line(error)})"
+                f"takes old ones away); correct 'table_version' or 'as_of' in the catalog. ({first_line(error)})"
             ) from error
         if self._as_of is not None:
             written = datetime.fromtimestamp(table.history(1)[0]["timestamp"] / 1000, UTC)
@@ -125,7 +125,7 @@ class DeltaTable(Source):
 
     def _unreadable(self, error: Exception) -> InputError:
         return InputError(
-            f"The Delta table '{self._filepath}' cannot be read: {_first_line(error)}. If it uses a feature that "
+            f"The Delta table '{self._filepath}' cannot be read: {first_line(error)}. If it uses a feature that "
             "deltalake has not, take that away where the table is written (for deletion vectors: REORG TABLE ... APPLY "
             "(PURGE), then ALTER TABLE ... DROP FEATURE deletionVectors), or write a copy as Parquet."
         )
@@ -158,7 +158,3 @@ def _moment(text: Any, filepath: str) -> datetime:
             "2026-09-01T00:00:00Z."
         ) from error
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__

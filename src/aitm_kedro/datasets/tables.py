@@ -59,7 +59,7 @@ class Table(Atomic, FileDataset):
         except Exception as error:  # each engine has its own exceptions; all of them mean that it cannot be read
             raise DatasetError(
                 f"'{path}' cannot be read as {self._file_format}: it is cut short, damaged, or of another format. "
-                f"({_first_line(error)})"
+                f"({first_line(error)})"
             ) from error
 
     def _open(self, path: str) -> ir.Table:
@@ -171,7 +171,7 @@ class ArrowTable(AbstractVersionedDataset[NoReturn, Any]):
         try:
             return ds.dataset(path, format="parquet")
         except (OSError, pa.ArrowInvalid) as error:
-            raise DatasetError(f"'{path}' cannot be read as Parquet. ({_first_line(error)})") from error
+            raise DatasetError(f"'{path}' cannot be read as Parquet. ({first_line(error)})") from error
 
     def save(self, data: Any) -> NoReturn:
         """Raise: the file is written by its other face."""
@@ -242,5 +242,6 @@ def as_preview(table: pa.Table) -> TablePreview:
     return TablePreview({"index": list(range(len(rows))), "columns": table.column_names, "data": rows})
 
 
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+def first_line(error: BaseException) -> str:
+    """What a library says, in short."""
+    return str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__

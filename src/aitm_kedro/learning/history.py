@@ -59,6 +59,18 @@ class History(Result):
         return self.stopped_by == "max_epochs" and bool(self.validations) and self.validations[-1].best
 
 
+def what_may_help(*, reads_training: bool) -> str:
+    """What to change where a run did not learn, as the end of a sentence.
+
+    Args:
+        reads_training: whether the parameter ``training`` counts as a whole, as it does for networks.
+    """
+    others = "other options of the model, or another model"
+    if not reads_training:
+        return others
+    return f"a smaller training.batch_size or training.learning_rate, more training.max_epochs, {others}"
+
+
 class RunHistory(Result):
     """The history of a run with one seed, and where it comes from."""
 

@@ -24,7 +24,7 @@ _CONSEQUENCES = {
 """What too few positives mean in each split, and what to change."""
 
 _ONE_CLASS = (
-    "nothing can be learnt of it or judged by it there, so take a longer log, split it otherwise, or take the step out "
+    "nothing can be learnt or judged of that there, so take a longer log, split it otherwise, or take the step out "
     "of funnel.steps"
 )
 
@@ -73,10 +73,10 @@ def warn_of_few_labels(split: str, counts: pd.Series, funnel: Funnel) -> None:
     rows, name = int(counts["rows"]), "validation" if split == "valid" else split
     never = [f"'{step}'" for step in funnel.steps if counts[step] == 0]
     if never:
-        logger.warning(f"None of the {rows:,} rows of {name} has {join_names(never)}; {_ONE_CLASS}.")
+        logger.warning(f"The {counted(rows, 'row')} of {name} have no positives of {join_names(never)}; {_ONE_CLASS}.")
     always = [f"'{step}'" for step in funnel.steps if counts[step] == rows]
     if always:
-        logger.warning(f"All {rows:,} rows of {name} have {join_names(always)}; {_ONE_CLASS}.")
+        logger.warning(f"The {counted(rows, 'row')} of {name} have no negatives of {join_names(always)}; {_ONE_CLASS}.")
     few = [_few(step, int(counts[step]), rows) for step in funnel.ordered_main_steps]
     found = [text for text in few if text]
     if found:

@@ -16,7 +16,7 @@ from aitm_kedro.core.examples import Examples
 from aitm_kedro.core.features import FeatureSpecs
 from aitm_kedro.core.provenance import Source, check_made_from, fingerprint_of, provenance_of_table
 from aitm_kedro.evaluation.results import RANKS
-from aitm_kedro.learning.history import RunHistory
+from aitm_kedro.learning.history import RunHistory, what_may_help
 from aitm_kedro.learning.learner import Trained
 from aitm_kedro.tables.fingerprints import fingerprint_vocabulary
 from aitm_kedro.tables.reports import BeforeAndAfter, SamplingReport
@@ -125,9 +125,7 @@ def warn_unless_learnt(history: RunHistory, *, reads_training: bool) -> None:
     if history.learnt:
         return
     found, constant = (sum(part.values()) for part in (history.valid_log_loss, history.constant_log_loss))
-    advice = "other options of the model, or another model"
-    if reads_training:
-        advice = f"a smaller training.batch_size or training.learning_rate, more training.max_epochs, {advice}"
+    advice = what_may_help(reads_training=reads_training)
     ranks = history.mean_auc is not None and history.mean_auc >= RANKS
     verdict = (
         f"ranks (mean validation AUC {history.mean_auc:.3f}) but its probabilities are off"
