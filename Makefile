@@ -82,7 +82,7 @@ bench-ali-ccp: $(READY) ## preparation of files in the Ali-CCP layout against a 
 	$(BIN)/python benchmarks/ali_ccp.py
 
 ledger: $(READY) ## recompute the simulator's ledger (docs/simulator.md)
-	$(BIN)/python -m aitm_kedro.simulation
+	$(BIN)/python -m aitm_kedro.sources.simulation
 
 lock: $(READY) ## pin again what pyproject.toml allows
 	$(BIN)/pip-compile --quiet --upgrade --upgrade-package torch==$(TORCH) --strip-extras --no-header \

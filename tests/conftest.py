@@ -53,7 +53,7 @@ class _Printed(logging.Handler):
 
 
 @contextmanager
-def _nothing_left_behind():
+def nothing_left_behind():
     """What ``kedro run`` changes in its process is put back: folder, path, environment, logging, configuration."""
     from kedro.framework.project import configure_project
 
@@ -74,12 +74,13 @@ def _nothing_left_behind():
         configure_project("aitm_kedro")
 
 
-def run_kedro(project, *arguments):
+def run_kedro(project, *arguments, command=("run",)):
     """``kedro run`` with the real command line, inside this process, which takes a fraction of a second.
 
     Args:
         project: folder of a project (``make_project``).
         arguments: after ``kedro run``.
+        command: another one of Kedro's.
 
     Returns:
         Exit code, and all output: of the command, of the log, warnings, and the traceback of an error that is no
@@ -88,17 +89,17 @@ def run_kedro(project, *arguments):
     from kedro import KedroDeprecationWarning
     from kedro.framework.cli.cli import KedroCLI
 
-    with _nothing_left_behind() as root, warnings.catch_warnings(record=True) as warned:
+    with nothing_left_behind() as root, warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("default")
         warnings.simplefilter("ignore", DeprecationWarning)  # as Python does by itself
         warnings.simplefilter("default", KedroDeprecationWarning)
         os.chdir(project)
         os.environ.pop("KEDRO_ENV", None)
         os.environ["COLUMNS"] = "200"
-        command = KedroCLI(project_path=project)
+        commands = KedroCLI(project_path=project)
         root.handlers[:] = [_Printed()]
         root.setLevel(logging.INFO)
-        result = CliRunner().invoke(command, ["run", *map(str, arguments)])
+        result = CliRunner().invoke(commands, [*command, *map(str, arguments)])
         output = "".join(f"{each.category.__name__}: {each.message}\n" for each in warned) + result.output
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             output += "".join(traceback.format_exception(*result.exc_info))

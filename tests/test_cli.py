@@ -78,6 +78,7 @@ class TestNames:
         ("arguments", "expected"),
         [
             (["--runner=Sequential"], "there is no runner 'Sequential'; did you mean 'SequentialRunner'?"),
+            (["--runner=kedro.io.MemoryDataset"], "there is no runner 'kedro.io.MemoryDataset'; "),
             (["--runner-params=foo=1"], "SequentialRunner does not take 'foo'; it takes is_async."),
             (["--load-versions=weights"], "'weights' is not dataset:version, as in aitm.seed0.weights:2026-"),
             (["--load-versions=a:../b"], "Version string '../b' is not allowed."),
@@ -125,12 +126,28 @@ class TestFiles:
         (shop / "conf" / file).write_text(text)
         assert sentence(shop, "--env=shop").startswith(f"conf/{file}, {expected}")
 
+    @pytest.mark.parametrize("command", [("registry", "list"), ("registry", "describe"), ("catalog", "list-patterns")])
+    def test_other_commands_that_read_the_configuration_say_so_too(self, project, command):
+        (project / "conf/local/parameters.yml").write_text("bad: [\n")
+        code, output = run_kedro(project, command=command)
+        assert code == 1
+        assert "Error: conf/local/parameters.yml, line 2: this is no YAML" in output
+        assert "Traceback" not in output
+
     def test_a_module_says_so_before_kedro_is_imported(self, shop, monkeypatch):
         from aitm_kedro.__main__ import main
 
         (shop / "conf/logging.yml").write_text("version: [1\n")
         monkeypatch.chdir(shop)
         with pytest.raises(SystemExit, match=r"Error: conf/logging\.yml, line 2: this is no YAML"):
+            main()
+
+    def test_a_module_says_so_of_a_file_for_logging_that_is_not_there(self, shop, monkeypatch):
+        from aitm_kedro.__main__ import main
+
+        monkeypatch.chdir(shop)
+        monkeypatch.setenv("KEDRO_LOGGING_CONFIG", "conf/log.yml")
+        with pytest.raises(SystemExit, match=r"names the file 'conf/log\.yml', which is not there; correct it"):
             main()
 
     @pytest.mark.parametrize(
@@ -293,6 +310,25 @@ def test_a_benchmark_goes_on_unless_nodes_are_chosen(monkeypatch):
     for arguments in (["--pipeline=benchmark"], ["--pipelines=benchmark", "--nodes=x"], ["--pipelines=full"]):
         assert CliRunner().invoke(cli.run, arguments).exit_code == 0
     assert seen == [(["benchmark"], cli.RESUMING), (["benchmark"], None), (["full"], None)]
+
+
+def test_the_pipeline_that_is_typed_counts_more_than_that_of_a_file(monkeypatch, tmp_path):
+    seen = []
+    monkeypatch.setattr(cli.run, "callback", lambda **options: seen.append((options["pipeline"], options["pipelines"])))
+    for inside, typed in (("pipeline", "pipelines"), ("pipelines", "pipeline"), ("pipeline", "pipeline")):
+        (tmp_path / "run.yml").write_text(f"run: {{{inside}: full}}\n")
+        result = CliRunner().invoke(cli.run, [f"--config={tmp_path / 'run.yml'}", f"--{typed}=scoring"])
+        assert result.exit_code == 0, result.output
+    assert seen == [(None, ["scoring"])] * 3
+
+
+def test_a_file_may_hold_lists(monkeypatch, tmp_path):
+    seen = []
+    monkeypatch.setattr(cli.run, "callback", lambda **options: seen.append((options["pipelines"], options["tags"])))
+    (tmp_path / "run.yml").write_text("run: {pipelines: [ingestion, preparation], tags: aitm}\n")
+    result = CliRunner().invoke(cli.run, [f"--config={tmp_path / 'run.yml'}"])
+    assert result.exit_code == 0, result.output
+    assert [[list(each) for each in options] for options in seen] == [[["ingestion", "preparation"], ["aitm"]]]
 
 
 def test_the_help_of_every_option_is_kedros(project):

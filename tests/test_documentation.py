@@ -1,6 +1,7 @@
 """What the documentation shows is what is there."""
 
 import re
+from importlib.util import find_spec
 
 import pytest
 
@@ -41,3 +42,9 @@ def test_links_into_the_project_lead_somewhere(path):
     folder = (ROOT / path).parent
     for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / path).read_text()):
         assert target.startswith("https://") or (folder / target).exists(), target
+
+
+def test_modules_that_make_runs_are_there():
+    modules = re.findall(r"python -m (aitm_kedro\S*)", (ROOT / "Makefile").read_text())
+    assert modules
+    assert all(find_spec(module) for module in modules), modules

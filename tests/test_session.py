@@ -1,12 +1,17 @@
 """Names of a command are checked before anything runs, and a version is pinned under every name of its file."""
 
 import pytest
+from kedro.framework.startup import bootstrap_project
 from kedro.io import DataCatalog
 from kedro.pipeline import Node, Pipeline
+from kedro.runner import SequentialRunner
 
 from aitm_kedro.core.errors import InputError
-from aitm_kedro.datasets import JSON
-from aitm_kedro.session import pin, select
+from aitm_kedro.core.provenance import RunRecord
+from aitm_kedro.datasets import JSON, Seeds
+from aitm_kedro.running.lock import HOLDER, LOCK
+from aitm_kedro.session import ProjectSession, pin, select
+from tests.conftest import newest, nothing_left_behind
 
 VERSIONS = [f"2024-01-0{day}T00.00.00.000Z" for day in (1, 2, 3, 4)]
 
@@ -29,6 +34,7 @@ STAGES = {
     ),
     "scoring": Pipeline([node("aitm_seed0_weights", "scores", "score")]),
 }
+JUDGE = STAGES["second"].only_nodes("aitm.seed0.judge")
 PIPELINES = STAGES | {"__default__": STAGES["first"] + STAGES["second"]}
 
 
@@ -102,7 +108,14 @@ def catalog(tmp_path):
         "aitm_seed0_weights": weights,
         "table@pandas": {"type": JSON, "filepath": str(tmp_path / "table.json"), "versioned": True},
         "raw": {"type": JSON, "filepath": str(tmp_path / "raw.json")},
+        "aitm_results": {
+            "type": Seeds,
+            "each": "aitm.seed*.metrics",
+            "dataset": {"type": JSON, "filepath": str(tmp_path / "seed*/metrics.json"), "versioned": True},
+        },
     }
+    (tmp_path / "seed0/metrics.json" / VERSIONS[0]).mkdir(parents=True)
+    (tmp_path / "seed0/metrics.json" / VERSIONS[0] / "metrics.json").write_text("{}")
     for version in VERSIONS:
         DataCatalog.from_config(entries, save_version=version).save("aitm.seed0.weights", {})
     return DataCatalog.from_config(entries)
@@ -112,16 +125,16 @@ def catalog(tmp_path):
 @pytest.mark.parametrize(
     ("pipeline", "read"),
     [
-        ("second", ["aitm.seed0.weights"]),
-        ("scoring", ["aitm_seed0_weights"]),
+        (JUDGE, ["aitm.seed0.weights"]),
+        (STAGES["scoring"], ["aitm_seed0_weights"]),
     ],
 )
 def test_a_version_is_pinned_under_the_name_that_is_read(catalog, given, pipeline, read):
-    assert pin({given: VERSIONS[1]}, STAGES[pipeline], catalog) == dict.fromkeys(read, VERSIONS[1])
+    assert pin({given: VERSIONS[1]}, pipeline, catalog) == dict.fromkeys(read, VERSIONS[1])
 
 
 def test_a_version_is_pinned_under_every_name_that_is_read(catalog):
-    both = STAGES["second"] + STAGES["scoring"]
+    both = JUDGE + STAGES["scoring"]
     assert set(pin({"aitm.seed0.weights": VERSIONS[0]}, both, catalog)) == {"aitm.seed0.weights", "aitm_seed0_weights"}
 
 
@@ -140,9 +153,67 @@ def test_a_version_is_pinned_under_every_name_that_is_read(catalog):
         ),
         ({"table": VERSIONS[0]}, "names 'table@pandas', of which there is no version yet; run what makes it first."),
         ({"raw": VERSIONS[0]}, "names 'raw', which has no versions; take it out of the option."),
+        ({"zzz": VERSIONS[0]}, "reads; those with versions are aitm.seed0.weights and table."),
+        ({"made": VERSIONS[0]}, "names 'made', which this run makes anew; leave out the nodes that make it"),
+        ({"aitm.seed0.metrics": VERSIONS[0]}, "which 'aitm_results' reads, always in its newest version; take it out"),
     ],
 )
 def test_a_version_that_cannot_be_pinned_ends_in_a_sentence(catalog, given, sentence):
+    reading = [
+        node("raw", "rows", "read"),
+        node("table@pandas", "made", "make"),
+        node("made", "shown", "show"),
+        node("aitm_results", "compared", "compare"),
+    ]
     with pytest.raises(InputError) as caught:
-        pin(given, PIPELINES["__default__"], catalog)
+        pin(given, JUDGE + Pipeline(reading), catalog)
     assert sentence in str(caught.value)
+
+
+class Interrupted(SequentialRunner):
+    """As if somebody had pressed Ctrl-C."""
+
+    def run(self, *_, **__):
+        raise KeyboardInterrupt
+
+
+class TestInOneProcess:
+    """Several sessions, as in a notebook."""
+
+    @pytest.fixture
+    def create(self, project):
+        with nothing_left_behind():
+            bootstrap_project(project)
+            yield lambda **options: ProjectSession.create(project_path=project, **options)
+
+    def test_a_run_is_of_its_own_environment_and_parameters_whatever_was_looked_at_since(self, project, create):
+        session = create(env="test", runtime_params={"training": {"max_epochs": 7}})
+        assert session.load_context().env == "test"
+        create().load_context()
+        session.run(pipeline_names=["ingestion"])
+        assert [path.name for path in (project / "data/02_intermediate").iterdir()] == ["test"]
+        record = RunRecord.model_validate_json(newest(project, "08_reporting/test/run_record.json").read_text())
+        assert record.parameters["training"]["max_epochs"] == 7
+
+    def test_a_run_reads_files_that_changed_since_somebody_looked_into_the_catalog(self, project, create):
+        session = create(env="test")
+        assert session.load_context().params["seeds"] == {"full": [0], "benchmark": [0, 1, 2, 3, 4]}
+        (project / "conf/test/parameters_more.yml").write_text("seeds: {full: [1]}\n")
+        session.run(node_names=["ingest_impressions"])
+        record = RunRecord.model_validate_json(newest(project, "08_reporting/test/run_record.json").read_text())
+        assert record.parameters["seeds"] == {"full": [1]}
+
+    @pytest.mark.parametrize(
+        ("arguments", "options"),
+        [((), {"pipeline_name": "scoring"}), (("scoring",), {}), ((None, ["scoring"]), {})],
+    )
+    def test_names_may_be_given_in_every_way_that_kedro_takes(self, create, arguments, options):
+        with pytest.raises(InputError, match="there yet, but this run reads"):  # and not: is no node
+            create(env="test").run(*arguments, node_names=["score_audience"], **options)
+
+    def test_the_lock_is_given_back_on_ctrl_c(self, project, create):
+        with pytest.raises(KeyboardInterrupt):
+            create(env="test").run(pipeline_names=["ingestion"], runner=Interrupted())
+        folder = project / "data/08_reporting/test"
+        assert (folder / LOCK).exists()
+        assert not (folder / HOLDER).exists()

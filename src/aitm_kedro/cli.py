@@ -2,12 +2,14 @@
 
 An error that a person can mend is shown as a sentence, not as a traceback, mistakes in the options among them; the
 pipeline ``benchmark``, run as a whole, goes on where it stopped; and ``--pipeline`` is as good as ``--pipelines``.
+
+Of ``kedro catalog`` and ``kedro registry``, which read the configuration, too, errors are shown in the same way.
 """
 
+import contextlib
 import copy
 import errno
 import inspect
-import logging
 import os
 import re
 import traceback
@@ -19,9 +21,10 @@ import duckdb
 import pyarrow as pa
 import yaml
 from kedro.config import MissingConfigException
-from kedro.framework.cli import project
+from kedro.framework.cli import catalog, project, registry
 from kedro.framework.cli.utils import KedroCliError
 from kedro.io import DatasetError
+from kedro.runner import AbstractRunner
 from kedro.utils import load_obj
 from kedro.validation.exceptions import ParameterValidationError
 from omegaconf.errors import OmegaConfBaseException
@@ -68,27 +71,47 @@ class _Run(click.Command):
         if "benchmark" in ctx.params["pipelines"] and not any(ctx.params.get(name) for name in CHOOSING):
             ctx.params["runner"] = RESUMING
         _check_runner_arguments(ctx)
-        try:
-            check_logging()
+        with _in_sentences(ctx.params.get("env")):
             return super().invoke(ctx)
-        except (*MENDABLE, *ENGINE, OSError) as error:
-            sentence = _sentence(error)
-            if sentence is None:
-                raise
-            if os.environ.get("AITM_TRACEBACK"):
-                traceback.print_exc()
-            logging.getLogger(__name__).debug("The run failed.", exc_info=error)
-            sentence = with_environment(sentence, ctx.params.get("env"))
-            raise click.ClickException(f"{sentence}\n(AITM_TRACEBACK=1 shows where in the code.)") from None
+
+
+class _Group(click.Group):
+    """Mendable errors of its commands become ``Error: sentence`` and exit code 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _in_sentences():
+            return super().invoke(ctx)
+
+
+@contextlib.contextmanager
+def _in_sentences(environment: str | None = None) -> Iterator[None]:
+    """Show mendable errors as sentences; commands in them are those of an environment."""
+    try:
+        check_logging()
+        yield
+    except (*MENDABLE, *ENGINE, OSError) as error:
+        sentence = _sentence(error)
+        if sentence is None:
+            raise
+        if os.environ.get("AITM_TRACEBACK"):
+            traceback.print_exc()
+        sentence = with_environment(sentence, environment)
+        raise click.ClickException(f"{sentence}\n(AITM_TRACEBACK=1 shows where in the code.)") from None
 
 
 def _take_pipelines(ctx: click.Context) -> None:
-    """Make ``--pipeline`` one of ``--pipelines``, without the warning of Kedro that the one will give way to it."""
-    single = ctx.params.get("pipeline")
-    if single and ctx.params.get("pipelines"):
+    """Make ``--pipeline`` one of ``--pipelines``, without the warning of Kedro that the one will give way to it.
+
+    What is typed counts more than what the file of ``--config`` says.
+    """
+    given = [name for name in ("pipeline", "pipelines") if ctx.params.get(name)]
+    typed = [name for name in given if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE]
+    chosen = typed or given
+    if len(chosen) > 1:
         raise click.UsageError("Options --pipeline and --pipelines mean the same; give one of them.", ctx)
-    if single:
-        ctx.params |= {"pipeline": None, "pipelines": [single]}
+    if chosen == ["pipeline"]:
+        ctx.params["pipelines"] = [ctx.params["pipeline"]]
+    ctx.params["pipeline"] = None
 
 
 def _sentence(error: BaseException) -> str | None:
@@ -169,11 +192,13 @@ def _forbid_twice(key: str, seen: set[str]) -> None:
 
 
 def _check_runner(name: str) -> None:
-    """Raise InputError for a runner that cannot be imported."""
+    """Raise InputError for a runner that cannot be imported, or is none."""
     try:
-        load_obj(name, "kedro.runner")
+        found = load_obj(name, "kedro.runner")
     except (AttributeError, ImportError, ValueError):
-        raise InputError(stop(f"there is no runner '{name}'; {nearest(name, RUNNERS, known='there are')}")) from None
+        found = None
+    if not (isinstance(found, type) and issubclass(found, AbstractRunner)):
+        raise InputError(stop(f"there is no runner '{name}'; {nearest(name, RUNNERS, known='there are')}"))
 
 
 def _check_runner_arguments(ctx: click.Context) -> None:
@@ -219,6 +244,14 @@ def _check_text(ctx: click.Context, option: click.Parameter, text: str) -> None:
         CHECKS[name](text)
 
 
+def _take_lists(ctx: click.Context) -> None:
+    """Write lists in the file of ``--config`` as they are typed; options are texts, split at commas."""
+    given = ctx.default_map or {}
+    ctx.default_map = {
+        name: ",".join(map(str, value)) if isinstance(value, list) else value for name, value in given.items()
+    }
+
+
 def _checked(option: click.Parameter) -> click.Parameter:
     """An option whose mistakes are sentences."""
     read = option.callback
@@ -227,7 +260,10 @@ def _checked(option: click.Parameter) -> click.Parameter:
         try:
             if isinstance(value, str):
                 _check_text(ctx, param, value)
-            return read(ctx, param, value) if read else value
+            answer = read(ctx, param, value) if read else value
+            if option.name == "config":
+                _take_lists(ctx)
+            return answer
         except InputError as error:
             raise click.BadParameter(str(error), ctx, param) from None
         except KedroCliError as error:
@@ -246,3 +282,8 @@ run = copy.copy(project.run)
 run.__class__ = _Run
 run.params = [_checked(option) for option in run.params]
 cli.add_command(run)
+
+for of_kedro in (catalog.catalog, registry.registry):
+    group = copy.copy(of_kedro)
+    group.__class__ = _Group
+    cli.add_command(group)

@@ -32,7 +32,7 @@ from aitm_kedro.running.readiness import (
     prepared_otherwise,
     unfinished,
 )
-from aitm_kedro.running.record import RECORD, peak_memory, record_run
+from aitm_kedro.running.record import RECORD, peak_memory, record_run, runner_name
 from aitm_kedro.running.retention import prune_versions, sweep_leftovers
 from aitm_kedro.running.summary import closing_lines
 
@@ -51,12 +51,14 @@ class _Run:
 
     Attributes:
         closing: gives back the lock and the log.
+        parameters: raw, or made objects by Kedro.
         thread: that runs it.
         started: node -> when, on the clock of ``time.perf_counter``.
         nodes: node -> what it took.
     """
 
     closing: contextlib.ExitStack
+    parameters: dict[str, Any]
     thread: int = field(default_factory=threading.get_ident)
     started: dict[str, float] = field(default_factory=dict)
     nodes: dict[str, NodeCost] = field(default_factory=dict)
@@ -70,7 +72,7 @@ class ProjectHooks:
         self._parameters: dict[str, Any] = {}
         self._project = Path()
         self._warnings = WarningCollector()
-        atexit.register(self._end_all)  # Ctrl-C ends a run without a hook
+        atexit.register(self._end_all)  # Ctrl-C ends a run of a plain KedroSession without a word to hooks
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
@@ -84,7 +86,7 @@ class ProjectHooks:
         """Open the log, take the lock of the environment, and check everything that can be checked by now."""
         for identifier, run in list(self._runs.items()):
             if run.thread == threading.get_ident():  # interrupted in a notebook
-                self._end(identifier)
+                self.end(identifier)
         with contextlib.ExitStack() as closing:
             closing.callback(self._warnings.stop)
             closing.enter_context(logged(self._project, environment=run_params["env"]))
@@ -94,7 +96,7 @@ class ProjectHooks:
             closing.enter_context(sole_run(record and record.parent, environment=run_params["env"] or "base"))
             sweep_leftovers(catalog, {name for registered in pipelines.values() for name in registered.datasets()})
             self._check(run_params, pipeline, catalog)
-            self._runs[run_params["run_id"]] = _Run(closing.pop_all())
+            self._runs[run_params["run_id"]] = _Run(closing.pop_all(), self._parameters)
 
     def _check(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: Catalog) -> None:
         check_clock(pipeline, catalog, save_version=run_params["run_id"])
@@ -137,43 +139,46 @@ class ProjectHooks:
     def after_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: Catalog) -> None:
         """Save what this run was, prune old versions, sum up, and give back the lock."""
         identifier = run_params["run_id"]
+        run = self._runs[identifier]
         try:
             record = record_run(
                 run_params=run_params,
-                parameters=self._parameters,
+                parameters=run.parameters,
                 pipeline=pipeline,
                 catalog=catalog,
-                nodes=self._runs[identifier].nodes,
+                nodes=run.nodes,
                 warnings=self._warnings.sentences,
             )
             catalog.save(RECORD, record)
             names = {name for registered in pipelines.values() for name in registered.datasets()}
-            prune_versions(catalog, pipeline, keep=self._parameters.get("keep_versions"), names=names)
+            prune_versions(catalog, pipeline, keep=run.parameters.get("keep_versions"), names=names)
             for line in closing_lines(
                 pipeline,
                 catalog,
-                parameters=self._parameters,
+                parameters=run.parameters,
                 project=self._project,
+                workers=runner_name(run_params) == "ParallelRunner",
                 warnings=list(self._warnings.kinds.values()),
                 log=FILE,
             ):
                 logger.info("%s", line)
         finally:
-            self._end(identifier)
+            self.end(identifier)
 
     @hook_impl(trylast=True)
     def on_pipeline_error(self, error: Exception, run_params: dict[str, Any]) -> None:
         """Write where in the code a run failed into the log, and give back the lock."""
         details.info("The run failed.", exc_info=error)
-        self._end(run_params["run_id"])
+        self.end(run_params["run_id"])
 
-    def _end(self, identifier: str) -> None:
+    def end(self, identifier: str) -> None:
+        """Give back the lock and the log of a run, unless that is done."""
         if identifier in self._runs:
             self._runs.pop(identifier).closing.close()
 
     def _end_all(self) -> None:
         for identifier in list(self._runs):
-            self._end(identifier)
+            self.end(identifier)
 
 
 def _validated(outputs: dict[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """Kedro's session, which says what is wrong with the names of a command before anything runs."""
 
+import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -7,12 +8,15 @@ from kedro.config import AbstractConfigLoader
 from kedro.framework.context import KedroContext
 from kedro.framework.project import pipelines
 from kedro.framework.session import KedroSession
-from kedro.io import AbstractVersionedDataset, CatalogProtocol
-from kedro.io.core import VersionNotFoundError
+from kedro.io import CatalogProtocol
+from kedro.io.core import is_parameter
 from kedro.pipeline import Pipeline
 
 from aitm_kedro.config.sentences import listed, nearest, stop
 from aitm_kedro.core.errors import InputError
+from aitm_kedro.datasets import Seeds
+from aitm_kedro.datasets.versions import is_versioned, versions
+from aitm_kedro.hooks import ProjectHooks
 
 DEFAULT = "__default__"
 
@@ -33,6 +37,8 @@ KINDS = {"tags": "tag", "namespaces": "namespace", "from_inputs": "dataset", "to
 NEWEST = 3
 """Versions that a sentence names."""
 
+Catalog = CatalogProtocol[Any, Any]
+
 
 class ProjectSession(KedroSession):
     """A session that refuses unknown names with the nearest one, and pins a file, not one of its names."""
@@ -41,25 +47,38 @@ class ProjectSession(KedroSession):
     _names: list[str] | None = None
 
     def load_context(self) -> KedroContext:
-        """The context, made once."""
-        if self._context is None:
-            self._context = super().load_context()
-        return self._context
+        """The context; that of a run is made once."""
+        return self._context or super().load_context()
 
     def run(self, *arguments: Any, **options: Any) -> Any:
-        """Run as Kedro does.
+        """Run as Kedro does; arguments as of Kedro's session.
+
+        The context is made anew, as Kedro does, too: files may have changed since somebody looked into it, and the
+        loader that was made last, perhaps another session's, says what ``${environment:}`` and the runs are.
 
         Raises:
             InputError: a pipeline, node, namespace, tag, dataset or version is not there, or nothing is left to run.
         """
+        options |= dict(zip(list(inspect.signature(KedroSession.run).parameters)[1:], arguments, strict=False))
+        if name := options.pop("pipeline_name", None):
+            options["pipeline_names"] = [name]
         names = options.get("pipeline_names") or []
         self._names = names or None
-        context = self.load_context()
-        chosen = {name: options[name] for name in OPTIONS if options.get(name)}
-        pipeline = select(pipelines, names or [DEFAULT], chosen)
-        if options.get("load_versions"):
-            options["load_versions"] = pin(options["load_versions"], pipeline, context.catalog)
-        return super().run(*arguments, **options)
+        self._context = None
+        self._context = self.load_context()
+        try:
+            chosen = {name: options[name] for name in OPTIONS if options.get(name)}
+            pipeline = select(pipelines, names or [DEFAULT], chosen)
+            if options.get("load_versions"):
+                options["load_versions"] = pin(options["load_versions"], pipeline, self._context.catalog)
+            return super().run(**options)
+        except KeyboardInterrupt:  # which Kedro tells no hook, and a notebook goes on after it
+            for hooks in self._hook_manager.get_plugins():
+                if isinstance(hooks, ProjectHooks):
+                    hooks.end(self.session_id)
+            raise
+        finally:
+            self._context = None
 
     def _get_config_loader(self) -> AbstractConfigLoader:
         """The loader, which has pipelines made anew; Kedro would make them twice if it asked for other names later."""
@@ -121,30 +140,45 @@ def _unknown(name: str, argument: str, names: list[str], registered: Mapping[str
     return stop(f"{OPTIONS[argument]} names '{name}', which is no {kind}{where}; {hint}")
 
 
-def pin(versions: Mapping[str, str], pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> dict[str, str]:
+def pin(wanted: Mapping[str, str], pipeline: Pipeline, catalog: Catalog) -> dict[str, str]:
     """Versions by every name under which the pipeline reads the same file.
 
     ``aitm.seed0.bundle`` and ``aitm_seed0_bundle`` are two names of one file (``conf/base/catalog/03_models.yml``), and
     so are ``vocabulary@table`` and ``vocabulary@pandas``.
 
     Args:
-        versions: dataset -> version, as given.
+        wanted: dataset -> version, as given.
         pipeline: what is to run.
         catalog: of the session, no version pinned.
 
     Raises:
-        InputError: no such dataset is read, it has no versions, or not this one.
+        InputError: no such dataset is read, the run makes it anew, it has no versions, or not this one.
     """
-    read = sorted(name for name in pipeline.all_inputs() if not name.startswith("params:"))
+    read = sorted(name for name in pipeline.all_inputs() if not is_parameter(name))
+    made = {_file(name) for name in pipeline.all_outputs()}
     pinned: dict[str, str] = {}
-    for given, version in versions.items():
+    for given, version in wanted.items():
         same = [name for name in read if _file(name) == _file(given)]
         if not same:
-            hint = nearest(given, read, known="read are")
-            raise InputError(stop(f"--load-versions names '{given}', which nothing that runs reads; {hint}"))
+            raise InputError(f"--load-versions names '{given}', {_not_read(given, read, catalog)}")
+        if _file(given) in made:
+            raise InputError(
+                f"--load-versions names '{given}', which this run makes anew; leave out the nodes that make it "
+                f"(--from-nodes, --nodes), or take it out of the option."
+            )
         _check_version(version, same[0], catalog)
         pinned |= dict.fromkeys(same, version)
     return pinned
+
+
+def _not_read(given: str, read: Iterable[str], catalog: Catalog) -> str:
+    """Why a dataset cannot be pinned that no node reads by its name, and which one may be meant."""
+    for name in read:
+        dataset = catalog.get(name)
+        if isinstance(dataset, Seeds) and given in dataset.versions():
+            return f"which '{name}' reads, always in its newest version; take it out of the option."
+    names = dict.fromkeys(name.partition("@")[0] for name in read if is_versioned(catalog.get(name)))
+    return stop(f"which nothing that runs reads; {nearest(given, names, known='those with versions are')}")
 
 
 def _file(name: str) -> str:
@@ -152,14 +186,10 @@ def _file(name: str) -> str:
     return name.partition("@")[0].replace(".", "_")
 
 
-def _check_version(version: str, name: str, catalog: CatalogProtocol[Any, Any]) -> None:
-    dataset = catalog.get(name)
-    if not isinstance(dataset, AbstractVersionedDataset) or dataset._version is None:
+def _check_version(version: str, name: str, catalog: Catalog) -> None:
+    if not is_versioned(catalog.get(name)):
         raise InputError(f"--load-versions names '{name}', which has no versions; take it out of the option.")
-    try:
-        there = dataset.list_versions(full_path=False)
-    except VersionNotFoundError:
-        there = []
+    there = versions(name, catalog)
     if not there:
         raise InputError(f"--load-versions names '{name}', of which there is no version yet; run what makes it first.")
     if version not in there:

@@ -9,7 +9,7 @@ from kedro.logging import RichHandler
 from rich.console import Console
 
 from aitm_kedro.running import log
-from aitm_kedro.running.log import CONSOLE, FILE, WarningCollector, logged
+from aitm_kedro.running.log import FILE, WarningCollector, logged
 
 WIDTH = 60
 
@@ -17,7 +17,7 @@ WIDTH = 60
 class Screen:
     """A console handler on the root logger, as ``conf/logging.yml`` makes it."""
 
-    def __init__(self, name=CONSOLE, terminal=False):
+    def __init__(self, name="console", terminal=False):
         self.text = io.StringIO()
         console = Console(file=self.text, width=WIDTH, force_terminal=terminal, color_system=None)
         self.handler = RichHandler(level=logging.INFO, console=console, show_path=False, show_time=False)
@@ -74,6 +74,17 @@ def test_outside_of_a_run_logging_is_as_it_was(tmp_path, screen):
     assert (tmp_path / FILE).read_text() == ""
 
 
+@pytest.mark.parametrize("screen", [{"name": "rich"}], indirect=True)
+def test_the_handler_that_kedro_makes_outside_of_the_projects_folder_is_as_quiet(tmp_path, screen):
+    with logged(tmp_path):
+        speak()
+        for _ in range(2):
+            logging.getLogger("elsewhere").warning("a long warning of one kind, %s", "word " * 30)
+    assert len(screen.lines) > len(SAID)
+    assert not any("Completed node" in line or "epoch 1" in line for line in screen.lines)
+    assert len(screen.lines[-1]) == len("WARNING  ") + log.NARROWEST
+
+
 @pytest.mark.parametrize("screen", [{"name": "mine"}], indirect=True)
 def test_a_handler_of_another_name_shows_all_that_it_is_given(tmp_path, screen):
     with logged(tmp_path):
@@ -103,6 +114,13 @@ def test_of_warnings_of_one_kind_the_first_is_printed_whole_and_the_others_take_
     assert [line[9:].startswith(("'ple' did", "'esmm' did")) for line in screen.lines[-2:]] == [True, True]
     assert all(line.endswith("…") for line in screen.lines[-2:])
     assert (tmp_path / FILE).read_text().count("really.") == 3
+
+
+def test_a_warning_with_a_command_is_printed_whole(tmp_path, screen):
+    with logged(tmp_path, environment="test"):
+        for note in ("No results of ple.", f"Those of {'aitm, ' * 20}are old: kedro run --pipelines=modelling"):
+            logging.getLogger("aitm_kedro.pipelines.comparison").warning(note)
+    assert "".join(line[8:] for line in screen.lines).endswith("kedro run --env=test --pipelines=modelling")
 
 
 def test_a_log_that_cannot_be_written_is_told_and_the_run_goes_on(tmp_path, caplog):

@@ -51,7 +51,7 @@ def lines(tmp_path):
     catalog.save("comparison_table", "| run |")
     catalog.save("comparison_summary", summary(ple=(0.7, 0.01, {}), aitm=(0.8, 0.01, BEST)))
 
-    def tell(*outputs, warnings=()):
+    def tell(*outputs, warnings=(), **options):
         said = closing_lines(
             node(*outputs),
             catalog,
@@ -59,6 +59,7 @@ def lines(tmp_path):
             project=Path(tmp_path),
             warnings=warnings,
             log="info.log",
+            **options,
         )
         return list(said)
 
@@ -79,6 +80,12 @@ def test_without_a_comparison_the_folders_are_told_and_no_winner(lines):
         "Nothing warned. Details: info.log",
     ]
     assert lines("in_memory")[0] == "Results: none that are kept"
+
+
+def test_processes_of_the_runner_may_have_warned_of_what_nobody_here_knows(lines):
+    told = "What warned in the processes of the runner is not repeated here. Details: info.log"
+    assert lines("in_memory", workers=True)[1:] == [told]
+    assert lines("in_memory", workers=True, warnings=[["One."]])[1:3] == [told, "1 warning (details: info.log):"]
 
 
 def test_warnings_are_counted_and_told_by_kind(lines):

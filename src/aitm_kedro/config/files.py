@@ -82,11 +82,14 @@ def check_logging() -> None:
     """Check the file that configures the log, of which Kedro takes one of two equal keys in silence.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: it cannot be read, or KEDRO_LOGGING_CONFIG names one that is not there.
     """
-    path = Path(os.environ.get("KEDRO_LOGGING_CONFIG") or "conf/logging.yml")
+    named = os.environ.get("KEDRO_LOGGING_CONFIG")
+    path = Path(named or "conf/logging.yml")
     if path.is_file():
         read_file(path.read_bytes(), str(path))
+    elif named:
+        raise InputError(f"KEDRO_LOGGING_CONFIG names the file '{named}', which is not there; correct it, or unset it.")
 
 
 def forbid_keys_in_two_files(files: Sequence[ConfigFile], *, merge: bool) -> None:

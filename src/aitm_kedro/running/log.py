@@ -14,13 +14,20 @@ from rich.text import Text
 
 from aitm_kedro.core import progress
 from aitm_kedro.core.storage import reason_of
-from aitm_kedro.running.commands import EnvironmentNamed
+from aitm_kedro.running.commands import COMMAND, EnvironmentNamed
 
 FILE = "info.log"
 """In the project's folder."""
 
-CONSOLE = "console"
-"""Name of the handler in ``conf/logging.yml`` that shows milestones only; one of another name shows what it gets."""
+CONSOLES = {"console": 20, "rich": 50}
+"""Handlers that show milestones only -> columns of the console that time, level and place take.
+
+``conf/logging.yml`` has the one; the other is Kedro's, which it uses where the working directory holds no such file, as
+below the folder of the project. A handler of another name shows what it gets.
+"""
+
+NARROWEST = 20
+"""Characters of a line, however narrow the console."""
 
 MILESTONES = (
     "aitm_kedro.hooks",
@@ -34,9 +41,6 @@ MILESTONES = (
 
 COLLECTED = ("aitm_kedro", "py.warnings")
 """Loggers whose warnings are repeated at the end of a run."""
-
-COLUMNS = 20
-"""Of the console, which time and level take."""
 
 FORMAT = "%(asctime)s %(process)d %(levelname)-8s %(name)s: %(message)s"
 MAX_BYTES, KEPT = 10_000_000, 3
@@ -92,6 +96,8 @@ class WarningCollector(logging.Handler):
 class Shortening(logging.Formatter):
     """Messages as they are, but of warnings of one kind only the first; the others are cut to a line.
 
+    One with a command to type is never cut.
+
     Args:
         width: characters of a line.
     """
@@ -106,9 +112,9 @@ class Shortening(logging.Formatter):
         text = super().format(record)
         if record.levelno != logging.WARNING:
             return text
-        is_known = _kind(record) in self._known
+        is_cut = _kind(record) in self._known and not COMMAND.search(text)
         self._known.add(_kind(record))
-        return shortened(" ".join(text.split()), self._width) if is_known else text
+        return shortened(" ".join(text.split()), self._width) if is_cut else text
 
 
 class Milestones(logging.Filter):
@@ -164,14 +170,14 @@ def logged(folder: Path, *, environment: str | None = None) -> Iterator[None]:
         for handler in root.handlers:
             closing.callback(handler.removeFilter, named)
             handler.addFilter(named)
-            if handler.name == CONSOLE:
+            if handler.name in CONSOLES:
                 console = getattr(handler, "console", None) or Console()
                 milestones = Milestones(console)
                 closing.callback(milestones.clear)
                 closing.callback(handler.removeFilter, milestones)
                 closing.callback(handler.setFormatter, handler.formatter)
                 handler.addFilter(milestones)
-                handler.setFormatter(Shortening(console.width - COLUMNS))
+                handler.setFormatter(Shortening(max(NARROWEST, console.width - CONSOLES[handler.name])))
         try:
             file = _open(folder / FILE)
         except OSError as error:

@@ -182,7 +182,7 @@ def _missing(pipeline: Pipeline, catalog: Catalog) -> list[str]:
 
 
 def _remedy(
-    missing: Iterable[str], catalog: Catalog, registered: Mapping[str, Pipeline], environment: str | None
+    missing: Collection[str], catalog: Catalog, registered: Mapping[str, Pipeline], environment: str | None
 ) -> str:
     """The command that makes what is missing, with everything before it that is missing, too."""
     wanted = {local_path(name, catalog) for name in missing} - {None}
@@ -201,7 +201,7 @@ def _remedy(
     stages = ",".join(name for name in registered if name in chosen)
     namespaces = {node.namespace for node in nodes}
     only = f" --namespaces={namespaces.pop()}" if len(namespaces) == 1 and None not in namespaces else ""
-    return f"Make {'it' if len(nodes) == 1 else 'them'} first: kedro run --pipelines={stages}{only}" + (
+    return f"Make {'it' if len(_plain(missing)) == 1 else 'them'} first: kedro run --pipelines={stages}{only}" + (
         f" --env={environment}" if environment else ""
     )
 

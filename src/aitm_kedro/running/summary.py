@@ -27,6 +27,7 @@ def closing_lines(
     parameters: Mapping[str, Any],
     project: Path,
     warnings: Sequence[Sequence[str]],
+    workers: bool = False,
     log: str,
 ) -> Iterator[str]:
     """What a run that has ended says last.
@@ -37,6 +38,7 @@ def closing_lines(
         parameters: raw, or made objects by Kedro.
         project: its folder.
         warnings: sentences that were given on the way, by kind.
+        workers: whether nodes ran in processes of their own, whose warnings are not among those.
         log: the file with the details.
     """
     yield _results(pipeline, catalog, project)
@@ -44,8 +46,11 @@ def closing_lines(
         funnel = Funnel.model_validate(as_plain(parameters["funnel"]))
         step = funnel.ordered_main_steps[-1]
         yield describe_best(catalog.load(SUMMARY), step=step) or f"No run has learnt to rank by {step}."
-    if not warnings:
+    if workers:
+        yield f"What warned in the processes of the runner is not repeated here. Details: {log}"
+    elif not warnings:
         yield f"Nothing warned. Details: {log}"
+    if not warnings:
         return
     count = sum(map(len, warnings))
     yield f"{count} warning{'s' if count > 1 else ''} (details: {log}):"
