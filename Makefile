@@ -29,7 +29,7 @@ $(READY): requirements.lock pyproject.toml
 
 benchmark: ENV := industrial_20m
 benchmark: $(READY) ## every model with five seeds, on 20 million impressions (ENV=base|industrial|yours for other data)
-	$(KEDRO_RUN) --pipelines=ingestion,preparation --only-missing-outputs $(IN_ENV)
+	$(KEDRO_RUN) --pipelines=ingestion,preparation $(IN_ENV)
 	$(KEDRO_RUN) --pipeline=benchmark $(IN_ENV)
 
 full: $(READY) ## the whole project: kedro run --pipeline=full (ENV=test|industrial|yours for other data)

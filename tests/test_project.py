@@ -440,14 +440,31 @@ def test_what_a_source_complains_of_is_said_without_the_arguments_of_its_dataset
     assert "Failed while loading" not in message
 
 
-def test_examples_prepared_with_other_parameters_are_pointed_out(project, monkeypatch, caplog):
+def test_a_stage_that_was_forgotten_is_pointed_out(project, monkeypatch, caplog):
     own_project(project, cascade())
     assert run_here(project, monkeypatch, "--pipelines=full").exit_code == 0
     again = ["--pipelines=modelling", "--namespaces=logistic.seed0"]
     assert run_here(project, monkeypatch, *again).exit_code == 0
-    assert "prepared with other parameters" not in caplog.text
+    assert "made with other parameters" not in caplog.text
     assert run_here(project, monkeypatch, *again, "--params=vocabulary.min_count=3").exit_code == 0
-    assert "prepared with other parameters under 'vocabulary'" in caplog.text
+    assert "made with other parameters under 'vocabulary' than those of now" in caplog.text
+
+    # The same log once more makes nothing old, in whatever order the engine writes it; another one does.
+    assert run_here(project, monkeypatch, "--pipelines=ingestion").exit_code == 0
+    caplog.clear()
+    assert run_here(project, monkeypatch, "--pipelines=reporting").exit_code == 0
+    assert "made from" not in caplog.text
+    cascade().iloc[:-50].to_parquet(project / "data/01_raw/ratings.parquet")
+    assert run_here(project, monkeypatch, "--pipelines=ingestion").exit_code == 0
+    for pipeline in ("modelling", "comparison"):
+        caplog.clear()
+        assert run_here(project, monkeypatch, f"--pipelines={pipeline}").exit_code == 0
+        assert "made from another content of 'impressions' than what is there now" in caplog.text
+    mixed = run_here(project, monkeypatch, "--pipelines=reporting")
+    assert mixed.exit_code == 1
+    assert "they are of different logs; prepare the current one: kedro run --env=mine --pipelines=preparation" in (
+        " ".join(mixed.output.split())
+    )
 
 
 def test_examples_of_other_steps_end_in_a_sentence(project, monkeypatch):

@@ -21,15 +21,14 @@ from aitm_kedro.config_loader import configured_runs
 from aitm_kedro.core.provenance import NodeCost
 from aitm_kedro.datasets.versions import local_path
 from aitm_kedro.learning.history import RunHistory
+from aitm_kedro.running.lineage import breaks, describe_breaks, note_lineage
 from aitm_kedro.running.lock import command_line, sole_run
 from aitm_kedro.running.log import FILE, WarningCollector, logged
 from aitm_kedro.running.readiness import (
-    EXAMPLES,
     check_clock,
     check_device,
     check_folders,
     check_inputs,
-    prepared_otherwise,
     unfinished,
 )
 from aitm_kedro.running.record import RECORD, peak_memory, record_run, runner_name
@@ -51,17 +50,29 @@ class _Run:
 
     Attributes:
         closing: gives back the lock and the log.
+        catalog: of the run.
         parameters: raw, or made objects by Kedro.
         thread: that runs it.
         started: node -> when, on the clock of ``time.perf_counter``.
         nodes: node -> what it took.
+        unnoted: nodes that have run, of whose results it is not written down yet what they were made from.
     """
 
     closing: contextlib.ExitStack
+    catalog: Catalog
     parameters: dict[str, Any]
     thread: int = field(default_factory=threading.get_ident)
     started: dict[str, float] = field(default_factory=dict)
     nodes: dict[str, NodeCost] = field(default_factory=dict)
+    unnoted: list[Node] = field(default_factory=list)
+
+    def note_lineages(self, identifier: str) -> None:
+        """Write down what was made from what, as far as it has been saved by now."""
+        self.unnoted = [
+            node
+            for node in self.unnoted
+            if not note_lineage(node, self.catalog, parameters=self.parameters, save_version=identifier)
+        ]
 
 
 class ProjectHooks:
@@ -96,7 +107,7 @@ class ProjectHooks:
             closing.enter_context(sole_run(record and record.parent, environment=run_params["env"] or "base"))
             sweep_leftovers(catalog, {name for registered in pipelines.values() for name in registered.datasets()})
             self._check(run_params, pipeline, catalog)
-            self._runs[run_params["run_id"]] = _Run(closing.pop_all(), self._parameters)
+            self._runs[run_params["run_id"]] = _Run(closing.pop_all(), catalog, self._parameters)
 
     def _check(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: Catalog) -> None:
         check_clock(pipeline, catalog, save_version=run_params["run_id"])
@@ -109,18 +120,16 @@ class ProjectHooks:
         )
         networks = {run.name for run in configured_runs().runs if run.reads_training}
         check_device(pipeline, self._parameters, networks=networks)
-        if EXAMPLES in pipeline.inputs():
-            for key in prepared_otherwise(self._parameters, catalog):
-                logger.warning(
-                    "The encoded examples were prepared with other parameters under '%s' than those of now; run "
-                    "ingestion and preparation again to have them take effect.",
-                    key,
-                )
+        registered = dict(pipelines.items())
+        found = breaks(pipeline, catalog, registered=registered, parameters=self._parameters)
+        for sentence in describe_breaks(found, registered=registered):
+            logger.warning("%s", sentence, extra={"kind": sentence})
 
     @hook_impl
     def before_node_run(self, node: Node, run_id: str) -> None:
         """Start the clock of a node."""
         if run_id in self._runs:  # not in the processes of a ParallelRunner
+            self._runs[run_id].note_lineages(run_id)
             self._runs[run_id].started[node.name] = time.perf_counter()
 
     @hook_impl
@@ -130,6 +139,7 @@ class ProjectHooks:
             return
         run = self._runs[run_id]
         seconds, gigabytes = time.perf_counter() - run.started.pop(node.name), peak_memory()
+        run.unnoted.append(node)
         run.nodes[node.name] = NodeCost(seconds=round(seconds, 3), peak_gigabytes=round(gigabytes, 3))
         learnt = _validated(outputs)
         told = logger if learnt or seconds >= BRIEF else details
@@ -141,6 +151,8 @@ class ProjectHooks:
         identifier = run_params["run_id"]
         run = self._runs[identifier]
         try:
+            run.unnoted = run.unnoted or pipeline.nodes  # a ParallelRunner runs them in processes of its own
+            run.note_lineages(identifier)
             record = record_run(
                 run_params=run_params,
                 parameters=run.parameters,
@@ -169,6 +181,8 @@ class ProjectHooks:
     def on_pipeline_error(self, error: Exception, run_params: dict[str, Any]) -> None:
         """Write where in the code a run failed into the log, and give back the lock."""
         details.info("The run failed.", exc_info=error)
+        if run := self._runs.get(run_params["run_id"]):
+            run.note_lineages(run_params["run_id"])
         self.end(run_params["run_id"])
 
     def end(self, identifier: str) -> None:

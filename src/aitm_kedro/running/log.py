@@ -52,8 +52,9 @@ PYTHON_WARNING = re.compile(r".+?:\d+: \w+: (.*)")
 logger = logging.getLogger(__name__)
 
 
-Kind = tuple[str, int]
-"""Where in the code a warning is given: those of one kind say the same of another run, step or column."""
+Kind = tuple[str, int, str]
+"""Where in the code a warning is given: those of one kind say the same of another run, step or column. Where one line
+gives warnings of several kinds, it names them: ``logger.warning(sentence, extra={"kind": ...})``."""
 
 
 class WarningCollector(logging.Handler):
@@ -205,7 +206,9 @@ def shortened(sentence: str, characters: int) -> str:
 
 
 def _kind(record: logging.LogRecord) -> Kind:
-    return (record.getMessage(), 0) if record.name == "py.warnings" else (record.pathname, record.lineno)
+    if record.name == "py.warnings":
+        return record.getMessage(), 0, ""
+    return record.pathname, record.lineno, getattr(record, "kind", "")
 
 
 def _is_below(name: str, loggers: tuple[str, ...]) -> bool:

@@ -1,4 +1,4 @@
-"""What can be checked before a run begins: folders, inputs, the clock, the device, and how examples were prepared."""
+"""What can be checked before a run begins: folders, inputs, the clock, and the device."""
 
 import errno
 import getpass
@@ -12,17 +12,14 @@ from kedro.io import CatalogProtocol
 from kedro.io.core import is_parameter
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
-from pydantic import ValidationError
 
-from aitm_kedro.config.schema import PREPARATION, with_defaults
+from aitm_kedro.config.schema import with_defaults
 from aitm_kedro.core.errors import InputError
-from aitm_kedro.core.provenance import RunRecord
 from aitm_kedro.core.storage import reason_of
 from aitm_kedro.datasets import OptionalFrame, OptionalJSON
-from aitm_kedro.datasets.versions import is_versioned, local_path, version, versions
+from aitm_kedro.datasets.versions import is_versioned, local_path, versions
 from aitm_kedro.running.record import RECORD, as_plain
 
-EXAMPLES = "train_examples@arrays"
 SPILLED = ".tmp"
 """Where DuckDB goes on when its memory is full, in the folder of the project."""
 
@@ -123,30 +120,6 @@ def check_device(pipeline: Pipeline, parameters: Mapping[str, Any], *, networks:
         from aitm_kedro.learning.training.devices import choose_device  # torch, which most runs can do without
 
         choose_device(device)
-
-
-def prepared_otherwise(parameters: Mapping[str, Any], catalog: Catalog) -> list[str]:
-    """Keys of the preparation that had other values in the run that wrote the examples, as far as its record tells."""
-    record, written = catalog.get(RECORD), version(EXAMPLES, catalog)
-    if not is_versioned(record) or not written:
-        return []
-    path = Path(str(record._get_versioned_path(written)))
-    if not path.exists():
-        return []
-    try:
-        used = RunRecord.model_validate_json(path.read_text()).parameters
-    except ValidationError:  # written by another version of the project, which nobody can compare with
-        return list(PREPARATION)
-    return [key for key in PREPARATION if _with_defaults(key, used) != _with_defaults(key, parameters)]
-
-
-def _with_defaults(key: str, parameters: Mapping[str, Any]) -> Any:
-    """A parameter with the defaults of what is not written, so that new options make no difference by themselves."""
-    value = as_plain(parameters.get(key))
-    try:
-        return with_defaults(key, value)
-    except ValidationError:
-        return value
 
 
 def _computes(node: Node, networks: Collection[str]) -> bool:

@@ -47,7 +47,7 @@ def compare_runs(
     results = list(zip(keys, metrics, strict=True))
     gathered = gather(results, current=Current(train, valid, test), reference=reference, pipelines=pipelines)
     for note in gathered.notes.notes:
-        logger.warning(note)
+        logger.warning("%s", note, extra={"kind": note})
     return gathered.comparison, gathered.segments, gathered.notes
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from aitm_kedro import figures
+from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.examples import Examples
 from aitm_kedro.core.features import FeatureSpecs
 from aitm_kedro.core.funnel import Funnel
@@ -31,10 +32,33 @@ def draw_funnel(
     dataset_statistics: pd.DataFrame,
     funnel: Funnel,
 ) -> Figure:
-    """Draw how the log shrinks to the sample, and what happens to an impression."""
+    """Draw how the log shrinks to the sample, and what happens to an impression.
+
+    Raises:
+        InputError: the reports are of different logs.
+    """
+    _check_one_log(ingestion_report, label_report, sampling_report, dataset_statistics)
     stages = figures.stages_of(ingestion_report, label_report, sampling_report, dataset_statistics)
     rates = figures.rates_of(sampling_report, dataset_statistics, steps=funnel.steps)
     return figures.draw_funnel(stages, rates, steps=funnel.steps)
+
+
+def _check_one_log(
+    ingestion: IngestionReport, labels: LabelReport, sampling: SamplingReport, statistics: pd.DataFrame
+) -> None:
+    """Make sure that the rows that one stage hands on are those that the next one has got."""
+    if ingestion.rows_out != labels.rows_in:
+        raise InputError(
+            f"ingestion_report speaks of {ingestion.rows_out} impressions, but label_report of {labels.rows_in}: they "
+            "are of different logs; prepare the current one: kedro run --pipelines=preparation"
+        )
+    split = sampling.train.before.rows + sampling.valid.before.rows
+    split += int(statistics.loc[statistics["split"] == "test", "rows"].iloc[0])
+    if split != labels.rows_out:
+        raise InputError(
+            f"label_report speaks of {labels.rows_out} rows, but sampling_report and dataset_statistics of {split}: "
+            "they are of different preparations; prepare the log as a whole: kedro run --pipelines=preparation"
+        )
 
 
 def draw_learning_curves(history: RunHistory, feature_specs: FeatureSpecs, funnel: Funnel, *, name: str) -> Figure:
