@@ -31,8 +31,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from aitm_kedro.config.files import check_logging
 from aitm_kedro.config.sentences import nearest, stop
+from aitm_kedro.core.commands import with_environment
 from aitm_kedro.core.errors import InputError
-from aitm_kedro.running.commands import with_environment
 
 MENDABLE = (
     InputError,

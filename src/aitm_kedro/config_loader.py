@@ -258,7 +258,17 @@ def configured_runs() -> Runs:
     Raises:
         InputError: a run is wrong.
     """
+    return resolve_runs(_last_loader()["parameters"])
+
+
+def configured_environment() -> str | None:
+    """Environment of the session that was created last; None: base alone."""
+    environment: str | None = _last_loader().env
+    return environment
+
+
+def _last_loader() -> "EnvironmentConfigLoader":
     if not _loaded:
         project = find_kedro_project(Path.cwd()) or Path.cwd()
         settings.CONFIG_LOADER_CLASS(project / settings.CONF_SOURCE, None, **settings.CONFIG_LOADER_ARGS)
-    return resolve_runs(_loaded[0]["parameters"])
+    return _loaded[0]

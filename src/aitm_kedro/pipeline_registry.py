@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Pipeline
 
-from aitm_kedro.config_loader import configured_runs
+from aitm_kedro.config_loader import configured_environment, configured_runs
 from aitm_kedro.pipelines import comparison, ingestion, modelling, preparation, reporting, scoring
 
 
@@ -13,17 +13,27 @@ def register_pipelines() -> dict[str, Pipeline]:
     and a sum such as ``full`` could not be built.
     """
     runs = configured_runs()
+    environment = configured_environment()
     once, often = runs.keys("full"), runs.keys("benchmark")
     stages = {
         "ingestion": ingestion.create_pipeline(),
         "preparation": preparation.create_pipeline(),
         "modelling": modelling.create_pipeline(once),
-        "comparison": comparison.create_pipeline(runs, once),
+        "comparison": comparison.create_pipeline(runs, once, environment=environment),
         "reporting": reporting.create_pipeline(runs),
     }
     full = sum(stages.values(), start=Pipeline([]))
     every = runs.keys("benchmark", "full")
-    benchmark = modelling.create_pipeline(often) + comparison.create_pipeline(runs, often)
+    compared = comparison.create_pipeline(runs, often, environment=environment)
     # By themselves these take whatever is there: one seed after full, all of them after benchmark.
-    alone = {"comparison": comparison.create_pipeline(runs, every), "scoring": scoring.create_pipeline(runs.scorers())}
-    return {**stages, **alone, "full": full, "benchmark": benchmark, "__default__": full}
+    alone = {
+        "comparison": comparison.create_pipeline(runs, every, environment=environment),
+        "scoring": scoring.create_pipeline(runs.scorers()),
+    }
+    return {
+        **stages,
+        **alone,
+        "full": full,
+        "benchmark": modelling.create_pipeline(often) + compared,
+        "__default__": full,
+    }

@@ -115,3 +115,60 @@ def test_only_networks_are_told_to_change_their_training():
     (said,) = compare(result("lightgbm", 0.7), bad).notes.notes
     assert said.endswith("; try other options of the model, or another model.")
     assert "training.batch_size" not in said
+
+
+class TestChanged:
+    def wanted(self, metrics, **changed):
+        parameters = {**metrics.trained.parameters, **changed}
+        return NOW._replace(parameters={metrics.run: parameters})
+
+    def test_results_of_other_parameters_are_compared_and_named(self):
+        old = result("aitm", 0.8, options={"alpha": 0.6, "tower": {"kind": "mlp", "layers": (2, 1)}})
+        options = {"alpha": 0.3, "tower": {"kind": "nfm", "layers": [2, 1]}}
+        found = compare(result("lightgbm", 0.7), old, current=self.wanted(old, options=options))
+        assert set(found.comparison["run"]) == {"lightgbm", "aitm"}
+        assert found.notes.notes == (
+            "The results of aitm.seed0 were trained with other parameters than those of now (options.alpha 0.6, now "
+            "0.3, options.tower.kind mlp, now nfm) and are compared as they are; to train with those of now: kedro run "
+            "--pipelines=modelling --namespaces=aitm.seed0",
+        )
+
+    def test_many_changes_are_counted(self):
+        old = result("aitm", 0.8)
+        new = self.wanted(old, options={"a": 1, "b": 2, "c": 3})
+        (note,) = compare(result("lightgbm", 0.7), old, current=new).notes.notes
+        assert "(options.embedding_dim 5, now not there, " in note
+        assert " and 1 more) and are compared" in note
+
+    @pytest.mark.parametrize(
+        "changed", [{}, {"training": {"batch_size": 2000, "threads": 8}}, {"options_changed": {"alpha": 1}}]
+    )
+    def test_the_same_parameters_and_another_machine_make_no_difference(self, changed):
+        old = result("aitm", 0.8)
+        assert compare(result("lightgbm", 0.7), old, current=self.wanted(old, **changed)).notes.notes == ()
+
+    def test_results_of_other_steps_are_left_out(self):
+        (note, *_) = compare(
+            result("lightgbm", 0.7), result("aitm", 0.8), current=NOW._replace(steps=("buy",))
+        ).notes.notes or ("",)
+        assert note == ""
+        with pytest.raises(InputError, match=r"of lightgbm \(seed 0\), aitm \(seed 0\) are of other steps than funnel"):
+            compare(result("lightgbm", 0.7), result("aitm", 0.8), current=NOW._replace(steps=("click", "rent")))
+
+
+@pytest.mark.parametrize(
+    ("missing", "is_usual"),
+    [
+        ([("lightgbm", 1), ("aitm", 1), ("aitm", 2)], True),
+        ([("aitm", 1)], True),  # the other has nothing drawn, and needs no second seed
+        ([("ple", 0)], False),
+        ([("ple", 1)], False),
+        ([("lightgbm", 0), ("aitm", 1)], False),
+    ],
+)
+def test_seeds_that_no_run_has_are_no_reason_to_worry(missing, is_usual):
+    found = compare(
+        result("logistic", 0.7), result("lightgbm", 0.7, seed=3), result("aitm", 0.8), reference=None, missing=missing
+    )
+    assert bool(found.usual) == is_usual
+    assert len(found.notes.notes) >= 1

@@ -1,10 +1,14 @@
 """Functions with some arguments fixed."""
 
+import pickle
 from collections.abc import Sequence
 
 import pytest
 from kedro.pipeline import Pipeline, node
+from kedro.validation.type_extractor import TypeExtractor
 
+from aitm_kedro import pipeline_registry
+from aitm_kedro.config.runs import resolve_runs
 from aitm_kedro.core.funnel import Funnel
 from aitm_kedro.pipelines.binding import bind_runs
 
@@ -27,4 +31,14 @@ def test_kedro_sees_the_function_as_it_was_written():
     bound = bind_runs(compare, KEYS, reference="ple")
     assert (bound.__name__, bound.__doc__) == ("compare", "Some comparison.")
     assert bound.__annotations__["funnel"] is Funnel
-    Pipeline([node(bound, ["params:funnel", "aitm_results", "ple_results", "oracle_metrics"], "comparison")])
+    pipeline = Pipeline([node(bound, ["params:funnel", "aitm_results", "ple_results", "oracle_metrics"], "comparison")])
+    assert TypeExtractor({"one": pipeline}).extract_types_from_pipelines() == {"funnel": Funnel}
+
+
+def test_functions_of_all_nodes_can_go_to_other_processes(monkeypatch):
+    """As the ParallelRunner sends them."""
+    monkeypatch.setattr(pipeline_registry, "configured_runs", lambda: resolve_runs({}))
+    monkeypatch.setattr(pipeline_registry, "configured_environment", lambda: None)
+    for name, pipeline in pipeline_registry.register_pipelines().items():
+        for each in pipeline.nodes:
+            assert pickle.loads(pickle.dumps(each.func)), (name, each.name)

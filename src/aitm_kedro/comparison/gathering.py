@@ -31,18 +31,26 @@ LEARNT = "learnt"
 """Metric of a run: 1 where its log loss on validation is below that of constant probabilities; else 0."""
 
 
+CHANGES = 3
+"""Changed parameters that a sentence names; of the others it says how many there are."""
+
+
 class Current(NamedTuple):
-    """What the examples are that are there now; None where there are none.
+    """What results would be made from now; None where that is not known.
 
     Attributes:
         train: examples to learn from.
         valid: examples to choose by.
         test: examples to be judged on.
+        steps: of the funnel.
+        parameters: run -> every parameter that its trained model depends on, as JSON.
     """
 
     train: Fingerprints | None = None
     valid: Fingerprints | None = None
     test: Fingerprints | None = None
+    steps: tuple[str, ...] | None = None
+    parameters: Mapping[str, Mapping[str, Any]] | None = None
 
 
 class RunSettings(Result):
@@ -72,11 +80,13 @@ class Gathered(NamedTuple):
         comparison: tidy table, ``COLUMNS``.
         segments: the same within segments, ``SEGMENT_COLUMNS``.
         notes: what is to be known beside.
+        usual: those among the sentences that are no reason to worry.
     """
 
     comparison: pd.DataFrame
     segments: pd.DataFrame
     notes: ComparisonNotes
+    usual: tuple[str, ...] = ()
 
 
 _Results = dict[RunKey, Metrics]
@@ -91,12 +101,13 @@ def gather(
 ) -> Gathered:
     """Put the numbers of all runs together, in the order in which they come.
 
-    What is not there, comes from other rows than the current ones, or was trained otherwise than the newest seed of its
-    run, is named and left out; the rest is compared.
+    What is not there, comes from other rows than the current ones, has other steps, or was trained otherwise than the
+    newest seed of its run, is named and left out; the rest is compared. What was trained with other parameters than the
+    current ones is compared, and named.
 
     Args:
         results: of each run and seed, None where there are none.
-        current: the examples that are there now; where they are not, the newest result says what is current.
+        current: what there is now; where the examples are not, the newest result says what is current.
         reference: the run over which gains are computed, without which there is no comparison; None: none needed.
         pipelines: in which each run and seed can be renewed; ``modelling`` if it is not there.
 
@@ -106,18 +117,23 @@ def gather(
     there = {key: metrics for key, metrics in results if metrics is not None}
     if not any(metrics.test for metrics in there.values()):
         raise InputError("there are no results to compare; run the modelling pipeline first")
-    notes = _describe_missing([key for key, _ in results if key not in there])
-    there, of_other_data = _split_by_data(there, current or Current())
+    current = current or Current()
+    missing = [key for key, _ in results if key not in there]
+    notes = _describe_missing(missing)
+    usual = tuple(notes) if _are_seeds_of_all(missing, there) else ()
+    there, of_other_data = _split_by_data(there, current)
+    there, of_other_steps = _split_by_steps(there, current)
     there, trained_otherwise = _split_by_parameters(there)
     there, judged_otherwise = _split_by_judgement(there)
     there = _once_if_deterministic(there)
     left_out = [
         *_describe_stale(of_other_data, pipelines or {}),
+        *_describe_left_out(of_other_steps, "are of other steps than funnel.steps"),
         *_describe_left_out(trained_otherwise, "were trained with other parameters than the newest of their run"),
         *_describe_left_out(judged_otherwise, "were judged with other parameters under 'evaluation' than the newest"),
     ]
     _check_enough([key for key, _ in results], list(there), reference=reference, reasons=left_out or notes)
-    notes += [*left_out, *_describe_unlearnt(there)]
+    notes += [*left_out, *_describe_changed(there, current, pipelines or {}), *_describe_unlearnt(there)]
     settings = {run: told for (run, _), metrics in there.items() if (told := _settings(metrics)) is not None}
     return Gathered(
         comparison=_table(there, _whole, COLUMNS),
@@ -128,6 +144,7 @@ def gather(
             confidence=_confidence(there),
             judged={namespace_of(key): metrics.provenance.data for key, metrics in there.items()},
         ),
+        usual=usual,
     )
 
 
@@ -180,6 +197,47 @@ def _describe_missing(keys: Sequence[RunKey]) -> list[str]:
 def _with_seeds(seeds: Sequence[int | None]) -> str:
     named = [str(seed) for seed in seeds if seed is not None]
     return f" with seed{'s' * (len(named) > 1)} {', '.join(named)}" if named else ""
+
+
+def _are_seeds_of_all(missing: Sequence[RunKey], there: _Results) -> bool:
+    """Whether only seeds are missing that no run has, as after ``full``, which trains fewer than ``benchmark``."""
+    trained = {seed for _, seed in there}
+    return {run for run, _ in missing} <= {run for run, _ in there} and not {seed for _, seed in missing} & trained
+
+
+def _describe_changed(results: _Results, current: Current, pipelines: Mapping[RunKey, str]) -> list[str]:
+    """One sentence for each set of parameters that have another value now than when some runs were trained."""
+    by_change: dict[tuple[str, str], list[str]] = {}
+    for key, metrics in results.items():
+        wanted = (current.parameters or {}).get(key[0])
+        changed = [] if wanted is None or metrics.trained is None else _changes(_parameters(metrics), wanted)
+        if changed:
+            known = ", ".join(changed[:CHANGES]) + (f" and {len(changed) - CHANGES} more" if changed[CHANGES:] else "")
+            by_change.setdefault((known, pipelines.get(key, "modelling")), []).append(namespace_of(key))
+    return [
+        f"The results of {', '.join(names)} were trained with other parameters than those of now ({known}) and are "
+        f"compared as they are; to train with those of now: kedro run --pipelines={pipeline} "
+        f"--namespaces={','.join(names)}"
+        for (known, pipeline), names in by_change.items()
+    ]
+
+
+def _changes(used: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """Parameters that differ, such as "options.alpha 0.6, now 0.3"."""
+    before, now = (
+        dict(_leaves({name: without_machine(value) for name, value in each.items() if name != "options_changed"}))
+        for each in (used, wanted)
+    )
+    names = [name for name in (*before, *(set(now) - set(before))) if before.get(name) != now.get(name)]
+    return [f"{name} {before.get(name, 'not there')}, now {now.get(name, 'not there')}" for name in names]
+
+
+def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", list(value) if isinstance(value, tuple) else value
 
 
 def _describe_left_out(keys: Sequence[RunKey], reason: str) -> list[str]:
@@ -252,6 +310,12 @@ def _split_by_data(results: _Results, current: Current) -> tuple[_Results, list[
             or (_test_rows(metrics) in (None, tested) and _train_rows(metrics) in ({}, trained))
         ),
     )
+
+
+def _split_by_steps(results: _Results, current: Current) -> tuple[_Results, list[RunKey]]:
+    """Results that have numbers of all current steps, and the others' keys."""
+    wanted = set(current.steps or ())
+    return _split(results, lambda _, metrics: metrics.test is None or wanted <= set(metrics.test.steps))
 
 
 def _split_by_parameters(results: _Results) -> tuple[_Results, list[RunKey]]:

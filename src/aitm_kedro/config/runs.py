@@ -10,8 +10,10 @@ from pydantic import BaseModel, Field, RootModel, ValidationError, model_validat
 from aitm_kedro.artifacts.parameters import Scoring
 from aitm_kedro.config.sentences import Where, mistakes, stop
 from aitm_kedro.core.errors import InputError
+from aitm_kedro.core.funnel import Funnel
 from aitm_kedro.core.parameters import Parameters
 from aitm_kedro.evaluation.results import ORACLE
+from aitm_kedro.learning.parameters import Training
 from aitm_kedro.learning.registry import MODELS, find
 
 RESERVED = (ORACLE,)
@@ -88,6 +90,17 @@ class Run:
         """Options that are not the defaults of the model."""
         default = type(self.options)().model_dump(mode="json")
         return {name: value for name, value in self.options.model_dump(mode="json").items() if value != default[name]}
+
+    def trained_with(self, *, funnel: Funnel, training: Training) -> dict[str, Any]:
+        """Every parameter that the trained model depends on, as its provenance holds them."""
+        of_training = {"training": training} if self.reads_training else {"task_weights": training.task_weights}
+        return {
+            "funnel": funnel,
+            **of_training,
+            "model": self.model,
+            "options": self.options,
+            "options_changed": self.changed_options(),
+        }
 
 
 @dataclass(frozen=True, kw_only=True)

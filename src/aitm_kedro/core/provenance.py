@@ -68,10 +68,7 @@ class Provenance(Result):
             data: fingerprints of what was read, None where there is none.
             parameters: parameter classes, and plain values such as the name of a model.
         """
-        plain = {
-            name: value.model_dump(mode="json") if isinstance(value, BaseModel) else value
-            for name, value in parameters.items()
-        }
+        plain = as_json(parameters)
         known = {name: value for name, value in data.items() if value is not None}
         return cls(data=known, parameters=plain, libraries=library_versions(), made=datetime.now(UTC))
 
@@ -125,6 +122,14 @@ def fingerprint_of(value: BaseModel) -> str:
     Defaults are left out, so that a field that a later version adds does not make other values of old ones.
     """
     return blake2b(value.model_dump_json(exclude_defaults=True).encode(), digest_size=6).hexdigest()
+
+
+def as_json(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameter classes among these as JSON holds them; plain values as they are."""
+    return {
+        name: value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+        for name, value in parameters.items()
+    }
 
 
 def with_provenance(table: pd.DataFrame, provenance: Provenance) -> pd.DataFrame:

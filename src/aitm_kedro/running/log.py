@@ -13,8 +13,8 @@ from rich.segment import ControlType
 from rich.text import Text
 
 from aitm_kedro.core import progress
+from aitm_kedro.core.commands import COMMAND, EnvironmentNamed
 from aitm_kedro.core.storage import reason_of
-from aitm_kedro.running.commands import COMMAND, EnvironmentNamed
 
 FILE = "info.log"
 """In the project's folder."""

@@ -15,6 +15,7 @@ from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 from pydantic import BaseModel
 
+from aitm_kedro.core.commands import with_environment
 from aitm_kedro.core.provenance import NodeCost, RunRecord, library_versions
 from aitm_kedro.datasets import Seeds
 from aitm_kedro.datasets.versions import version
@@ -54,7 +55,7 @@ def record_run(
         parameters={key: as_plain(value) for key, value in parameters.items()},
         datasets=dataset_versions(pipeline, catalog),
         nodes=dict(nodes),
-        warnings=tuple(warnings),
+        warnings=tuple(with_environment(sentence, run_params["env"]) for sentence in warnings),
     )
 
 

@@ -10,11 +10,15 @@ from aitm_kedro import figures
 from aitm_kedro.comparison.gathering import ComparisonNotes, Current, RunKey, gather, pair_placements
 from aitm_kedro.comparison.markdown import describe_test, tabulate
 from aitm_kedro.comparison.summary import summarise
+from aitm_kedro.config.runs import Run
+from aitm_kedro.core.commands import with_environment
 from aitm_kedro.core.examples import Fingerprints
 from aitm_kedro.core.funnel import Funnel
+from aitm_kedro.core.provenance import as_json
 from aitm_kedro.core.published import Published
 from aitm_kedro.evaluation.parameters import Evaluation
 from aitm_kedro.evaluation.results import Metrics
+from aitm_kedro.learning.parameters import Training
 from aitm_kedro.tables.reports import CountsReport
 
 logger = logging.getLogger(__name__)
@@ -24,10 +28,14 @@ def compare_runs(
     train: Fingerprints | None,
     valid: Fingerprints | None,
     test: Fingerprints | None,
+    funnel: Funnel,
+    training: Training,
     *metrics: Metrics | None,
     keys: Sequence[RunKey],
+    runs: Mapping[str, Run],
     reference: str,
     pipelines: Mapping[RunKey, str],
+    environment: str | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame, ComparisonNotes]:
     """Put the numbers of all runs together that were trained and judged on the rows that are there now.
 
@@ -35,20 +43,28 @@ def compare_runs(
         train: what the train examples are, by content; None where they are not there.
         valid: the same of validation.
         test: the same of test.
+        funnel: the steps of now.
+        training: the parameters of now, by which it is told what was trained with others.
         *metrics: of each of the keys, None where there are none.
         keys: names of runs, each with a seed; the oracle has none.
+        runs: by name, with their options of now.
         reference: the run over which gains are computed.
         pipelines: in which each of the keys can be renewed.
+        environment: of the commands in the notes; None: base alone.
 
     Returns:
         The tidy table (run, model, seed, step, metric, value), the same by segment, and what is to be known of them:
         how the runs were trained, and what is missing.
     """
     results = list(zip(keys, metrics, strict=True))
-    gathered = gather(results, current=Current(train, valid, test), reference=reference, pipelines=pipelines)
+    parameters = {name: as_json(run.trained_with(funnel=funnel, training=training)) for name, run in runs.items()}
+    current = Current(train, valid, test, steps=funnel.steps, parameters=parameters)
+    gathered = gather(results, current=current, reference=reference, pipelines=pipelines)
     for note in gathered.notes.notes:
-        logger.warning("%s", note, extra={"kind": note})
-    return gathered.comparison, gathered.segments, gathered.notes
+        told = logger.info if note in gathered.usual else logger.warning
+        told("%s", note, extra={"kind": note})
+    sentences = tuple(with_environment(note, environment) for note in gathered.notes.notes)
+    return gathered.comparison, gathered.segments, gathered.notes.model_copy(update={"notes": sentences})
 
 
 def summarise_runs(

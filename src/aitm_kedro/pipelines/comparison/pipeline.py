@@ -17,7 +17,7 @@ from aitm_kedro.pipelines.comparison.nodes import (
 from aitm_kedro.pipelines.naming import leaving
 
 
-def create_pipeline(runs: Runs, chosen: Sequence[tuple[Run, int]]) -> Pipeline:
+def create_pipeline(runs: Runs, chosen: Sequence[tuple[Run, int]], *, environment: str | None = None) -> Pipeline:
     """Compare runs and seeds with each other, and with the truth.
 
     Results that are not there are named in the table; the rest is compared.
@@ -25,19 +25,30 @@ def create_pipeline(runs: Runs, chosen: Sequence[tuple[Run, int]]) -> Pipeline:
     Args:
         runs: all of the configuration, of which one is the reference.
         chosen: those that are compared, with a seed each.
+        environment: of the commands in the notes; None: base alone.
     """
     keys: list[tuple[str, int | None]] = [(run.name, seed) for run, seed in chosen]
     names = list(dict.fromkeys(name for name, _ in keys))
     judged = [*keys, (ORACLE, None)]
     once = {(run.name, seed) for run, seed in runs.keys("full")}
     pipelines = {key: "modelling" if key in once or key[1] is None else "benchmark" for key in judged}
+    options = {run.name: run for run, _ in chosen}
     roles = {"reference": runs.reference, "subject": runs.explain}
     return Pipeline(
         [
             Node(
-                bind_runs(compare_runs, judged, reference=runs.reference, pipelines=pipelines),
+                bind_runs(
+                    compare_runs,
+                    judged,
+                    reference=runs.reference,
+                    pipelines=pipelines,
+                    runs=options,
+                    environment=environment,
+                ),
                 [
                     *(f"{split}_examples@fingerprint" for split in ("train", "valid", "test")),
+                    "params:funnel",
+                    "params:training",
                     *(leaving(name, None, "results@metrics") for name in names),
                     leaving(ORACLE, None, "metrics"),
                 ],

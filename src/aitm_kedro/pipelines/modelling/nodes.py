@@ -6,7 +6,6 @@ Each checks that what it reads belongs together (``checks``).
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -87,7 +86,7 @@ def train(
             "features": feature_specs.fingerprint(),
             "keep_rates": fingerprint_of(sampling_report.keep_rates),
         },
-        parameters=trained_with(run, funnel=funnel, training=training),
+        parameters=run.trained_with(funnel=funnel, training=training),
     )
     train = _scale_row_weights(train)
     learner = build(run.model, options=run.options, training=training)
@@ -294,18 +293,6 @@ def evaluate_oracle(oracle: ds.Dataset, test_examples: Examples, funnel: Funnel,
         )
     evaluated = _evaluate(examples, truth, truth, evaluation)
     return Metrics(run=ORACLE, test=evaluated, provenance=provenance)
-
-
-def trained_with(run: Run, *, funnel: Funnel, training: Training) -> dict[str, Any]:
-    """Every parameter that a trained model depends on, as its provenance holds them."""
-    of_training = {"training": training} if run.reads_training else {"task_weights": training.task_weights}
-    return {
-        "funnel": funnel,
-        **of_training,
-        "model": run.model,
-        "options": run.options,
-        "options_changed": run.changed_options(),
-    }
 
 
 def _evaluate(examples: Examples, raw: np.ndarray, corrected: np.ndarray, evaluation: Evaluation) -> Evaluated:

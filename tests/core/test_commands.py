@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from aitm_kedro.running.commands import EnvironmentNamed, with_environment
+from aitm_kedro.core.commands import EnvironmentNamed, with_environment
 
 
 @pytest.mark.parametrize(
