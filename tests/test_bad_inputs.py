@@ -264,6 +264,20 @@ def test_bad_input_ends_in_its_sentence_and_what_was_there_stays(name, used, tmp
         assert before == after
 
 
+def test_what_is_wrong_is_said_once_and_kedro_gives_no_advice(used, tmp_path):
+    project = tmp_path / "project"
+    shutil.copytree(used, project)
+    write_case(project, CATALOG["an empty CSV"])
+    code, output = run_kedro(project, "--env=mine", *FULL)
+    assert code == 1
+    assert output.splitlines() == [
+        "INFO Kedro project project",
+        "ERROR Node ingest_impressions failed.",
+        "Error: 'data/01_raw/ratings.csv' is empty (0 bytes); put a file with column names and rows there.",
+        "(AITM_TRACEBACK=1 shows where in the code.)",
+    ]
+
+
 def test_there_are_more_than_sixty_bad_inputs():
     assert len(CASES) >= 60
 

@@ -7,7 +7,6 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from kedro.framework.context import KedroContext
@@ -196,10 +195,8 @@ class ProjectHooks:
 
 
 def _validated(outputs: dict[str, Any]) -> str:
-    """Mean AUC of the main steps on validation, if a node has trained a run."""
+    """Mean AUC of the funnel's main steps on validation, if a node has trained a run."""
     for history in outputs.values():
         if isinstance(history, RunHistory):
-            steps = history.history.main_steps or history.valid_auc
-            aucs = [auc for step in steps if (auc := history.valid_auc.get(step)) is not None]
-            return f", validation AUC {fmean(aucs):.4f}" if aucs else ", validation AUC undefined"
+            return f", validation AUC {'undefined' if history.main_auc is None else f'{history.main_auc:.4f}'}"
     return ""

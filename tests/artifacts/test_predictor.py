@@ -216,6 +216,27 @@ class TestKindsOfRows:
         for rows in ([row | dict.fromkeys(names) for row in records], typed, table):
             answers(rows, table)
 
+    @pytest.mark.parametrize("type_", [pa.int32(), pa.string(), pa.null()])
+    def test_nulls_of_whatever_type_an_engine_gave_them(self, answers, make_log, type_):
+        frame = make_log(60)
+        table = as_table(frame)
+        for name in ("tags", "spend"):
+            place = table.column_names.index(name)
+            known = table.set_column(place, name, pa.nulls(60, table.schema.field(name).type))
+            answers(table.set_column(place, name, pa.nulls(60, type_)), known)
+
+    def test_features_that_tell_nothing_of_any_row_are_named(self, world, make_log, caplog):
+        frame = make_log(120)
+        world.predictor().predict(frame)
+        assert "check its spelling" not in caplog.text
+        strange = frame.assign(city="elsewhere", tags=[["never seen"]] * 120, spend=np.nan)
+        world.predictor().predict(strange.head(99))  # so few rows may well be so
+        assert "check its spelling" not in caplog.text
+        world.predictor().predict(strange)
+        assert (
+            "In all 120 rows, 'city', 'spend' and 'tags' are null or have no value that train has seen" in caplog.text
+        )
+
     def test_lists_with_nothing_or_with_what_is_not_known(self, answers, make_log):
         frame = make_log(6)
         frame["tags"] = [[], None, ["never seen"], [None, "t1"], ["t1", "never seen"], ["t1", "t1"]]

@@ -37,6 +37,15 @@ def test_what_is_left_open_validation_decides(bundles, asked, expected):
     assert (manifest.run, manifest.seed) == expected
 
 
+def test_what_did_not_learn_comes_after_all_that_did(world, caplog):
+    bad = world.bundle(run="bad", valid_auc={"click": 0.9, "buy": 0.9}, learnt=False)
+    good = world.bundle(run="good", valid_auc={"click": 0.6, "buy": 0.6})
+    assert choose_bundle({("bad", 0): bad, ("good", 0): good}, Scoring()).manifest.run == "good"
+    assert not caplog.text
+    assert choose_bundle({("bad", 0): bad}, Scoring()).manifest.run == "bad"
+    assert "'bad' with seed 0 scores, although it did not learn" in caplog.text
+
+
 def test_undefined_stands_last(bundles):
     assert choose_bundle({key: bundles[key] for key in [("esmm", 0), ("aitm", 0)]}, Scoring()).manifest.run == "aitm"
     assert choose_bundle({("esmm", 0): bundles["esmm", 0]}, Scoring()).manifest.run == "esmm"

@@ -130,11 +130,13 @@ def write(summary, comparison, notes=None, *, reference="lightgbm", subject="ait
 
 
 def with_unlearnt(found, *failed):
-    """The same, where some runs and seeds did not learn."""
+    """The same, where some runs and seeds did not learn; those whose AUCs are above chance rank all the same."""
     keys = found.comparison[["run", "model", "seed"]].drop_duplicates()
-    learnt = [(run, int(seed)) not in failed for run, seed in zip(keys["run"], keys["seed"], strict=True)]
-    told = keys.assign(step=None, metric="learnt", value=[float(value) for value in learnt])
-    return found._replace(comparison=pd.concat([found.comparison, told], ignore_index=True))
+    pairs = [(run, int(seed)) for run, seed in zip(keys["run"], keys["seed"], strict=True)]
+    aucs = found.comparison[found.comparison["metric"] == "auc"].groupby(["run", "seed"])["value"].mean()
+    told = {"learnt": [pair not in failed for pair in pairs], "ranks": [aucs[pair] >= 0.55 for pair in pairs]}
+    tables = [keys.assign(step=None, metric=name, value=list(map(float, values))) for name, values in told.items()]
+    return found._replace(comparison=pd.concat([found.comparison, *tables], ignore_index=True))
 
 
 def table_of(found, placed=None, *, published=None, **roles):

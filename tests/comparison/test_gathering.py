@@ -96,7 +96,8 @@ class TestPlacements:
 
 def test_what_did_not_learn_is_a_metric_and_a_sentence():
     bad = [
-        result(run, auc, click=auc).model_copy(update={"learnt": False}) for run, auc in (("aitm", 0.5), ("ple", 0.7))
+        result(run, 0.6).model_copy(update={"learnt": False, "ranks": ranks})
+        for run, ranks in (("aitm", False), ("ple", True))
     ]
     good = result("lightgbm", 0.7).model_copy(update={"learnt": True})
     found = compare(good, *bad, result("old", 0.7))

@@ -384,8 +384,27 @@ def test_a_model_that_says_no_more_than_constants_did_not_learn(
     spoil(lambda raw: raw / 1000)
     _, history = _train("naive_bayes", results["train"], results["valid"])
     assert not history.learnt
-    assert "'naive_bayes' with seed 0 ranks (mean validation AUC 0." in caplog.text
+    assert history.ranks
+    assert "'naive_bayes' with seed 0 ranks but did not learn probabilities: " in caplog.text
     assert "use its order only" in caplog.text
+
+
+def test_a_copy_of_a_label_among_the_features_is_named(results: dict, caplog: pytest.LogCaptureFixture) -> None:
+    def leaking(examples: Examples) -> Examples:
+        ids = examples.ids.copy()
+        ids[:, 1] = 1 + 2 * (ids[:, 1] % 3) + examples.labels[:, -1]
+        return replace(examples, ids=ids)
+
+    _train("naive_bayes", results["train"], results["valid"])
+    assert "nearly without fault" not in caplog.text
+    _, history = _train("naive_bayes", leaking(results["train"]), leaking(results["valid"]))
+    assert history.valid_auc[STEPS[-1]] >= 0.999
+    name = results["train"].single_fields[1]
+    assert (
+        f"predicts '{STEPS[-1]}' nearly without fault (validation AUC 1.0000), and by itself this feature"
+        in caplog.text
+    )
+    assert f"tells it, too: '{name}' (AUC 1.0000); is a feature known only after the step" in caplog.text
 
 
 @pytest.mark.parametrize(("name", "warns"), [("aitm", True), ("logistic", False)])

@@ -31,12 +31,13 @@ def trained(finished, tmp_path_factory):
 
 
 def best_run(project):
-    """By the mean validation AUC of the main steps, as the histories tell it."""
+    """By the mean validation AUC of the main steps, as the histories tell it, among those that learnt."""
     scores = {}
     for folder in (project / "data/06_models/test").iterdir():
         history = json.loads(newest(project, f"06_models/test/{folder.name}/seed0/history.json").read_text())
         known = [value for step in ("approval", "activation") if (value := history["valid_auc"][step]) is not None]
-        scores[folder.name] = np.mean(known)
+        log_losses = [sum(history[name].values()) for name in ("valid_log_loss", "constant_log_loss")]
+        scores[folder.name] = (log_losses[0] < log_losses[1], np.mean(known))
     return max(scores, key=scores.get)
 
 
@@ -98,3 +99,30 @@ def test_an_audience_without_rows_is_told(trained, caplog):
     scores = score_audience(audience, Scoring(), Training(threads=1), bundle, keys=[("logistic", 0)])
     assert scores.read_all().num_rows == 0
     assert "The audience has no rows" in caplog.text
+
+
+@pytest.mark.end_to_end
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda table: table, None),
+        (
+            lambda table: table.drop(["impression_id"]),
+            "The audience has no column 'impression_id', so its scores can be",
+        ),
+        (
+            lambda table: table.set_column(0, "impression_id", pa.array([None, *[7] * (len(table) - 1)])),
+            "Among the 200 rows of the audience, 'impression_id' is null in 1, and the others have 1 different value",
+        ),
+    ],
+)
+def test_ids_that_do_not_tell_rows_apart_are_told(trained, caplog, change, sentence):
+    bundle = load_bundle(newest(trained, "06_models/test/logistic/seed0/bundle"))
+    table = pq.read_table(newest(trained, "03_primary/test/test_impressions.parquet")).slice(0, 200)
+    assert table.column_names[0] == "impression_id"
+    scores = score_audience(
+        ibis.memtable(change(table)), Scoring(), Training(threads=1), bundle, keys=[("logistic", 0)]
+    )
+    assert scores.read_all().num_rows == 200
+    assert ("audience" in caplog.text) == (sentence is not None)
+    assert (sentence or "") in caplog.text

@@ -5,7 +5,10 @@ import logging
 import warnings
 
 import pytest
+from kedro.io import DataCatalog
 from kedro.logging import RichHandler
+from kedro.pipeline import Node, Pipeline
+from kedro.runner import SequentialRunner
 from rich.console import Console
 
 from aitm_kedro.running import log
@@ -62,6 +65,23 @@ def test_milestones_and_warnings_are_printed_and_everything_is_in_the_file(tmp_p
     log = (tmp_path / FILE).read_text()
     for text in (*SAID, "epoch 1", "training: 5 of 10 rows", "Completed node: train"):
         assert text in log
+
+
+@pytest.mark.parametrize("name", ["split", None])
+def test_of_a_node_that_fails_the_name_is_printed_and_no_advice(tmp_path, screen, name):
+    class Runner(SequentialRunner):
+        """Whose logger is that of this module."""
+
+    def split(table):
+        raise ValueError("There is no column 'user'.")
+
+    pipeline = Pipeline([Node(lambda: 1, None, "table", name="read"), Node(split, "table", "parts", name=name)])
+    with pytest.raises(ValueError, match="no column"), logged(tmp_path):
+        Runner().run(pipeline, DataCatalog())
+    assert screen.lines == ["ERROR    Node split failed."]
+    log = (tmp_path / FILE).read_text()
+    assert "There is no column 'user'." in log
+    assert "You can resume the pipeline run" in log
 
 
 def test_outside_of_a_run_logging_is_as_it_was(tmp_path, screen):

@@ -130,6 +130,14 @@ def test_report_accounts_for_every_row(ingest, make_log, few, monkeypatch):
     assert report.rows_aside.other_duplicates == 10
 
 
+def test_many_ids_with_other_features_are_warned_of(ingest, make_log, caplog):
+    log = make_log(100)
+    ingest(pd.concat([log, log.iloc[:5].assign(spend=-1.0)], ignore_index=True))
+    assert "have an impression_id" not in caplog.text
+    ingest(pd.concat([log, log.iloc[:50].assign(spend=-1.0)], ignore_index=True))
+    assert "50 rows of 150 (33.3 %) have an impression_id that other rows have, too, with other features" in caplog.text
+
+
 def test_report_has_what_the_source_says_of_itself(ingest, make_log):
     _, _, report = ingest(make_log(300), source_report={"unreadable_lines": 3})
     assert report.source == {"unreadable_lines": 3}

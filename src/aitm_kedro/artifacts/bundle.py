@@ -44,6 +44,7 @@ class Manifest(Result):
         keep_rates: of the downsampling of train, which the predictions are corrected for.
         weights: fingerprint of the model (``learning.learner.Trained.fingerprint``).
         valid_auc: AUC of each step on validation.
+        learnt: whether it says more of validation than constant probabilities do.
         test: metrics on test.
         trained: where the model comes from.
         judged: where the metrics of test come from.
@@ -60,6 +61,7 @@ class Manifest(Result):
     keep_rates: KeepRates
     weights: str
     valid_auc: dict[str, float | None]
+    learnt: bool = True
     test: Evaluated | None
     trained: Provenance
     judged: Provenance

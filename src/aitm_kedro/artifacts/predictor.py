@@ -14,13 +14,18 @@ from aitm_kedro.artifacts.bundle import Bundle, load_bundle
 from aitm_kedro.artifacts.correction import correct, row_keep_rates
 from aitm_kedro.artifacts.encoder import Encoder
 from aitm_kedro.artifacts.rows import Needs, Rows, as_batches, prepare
+from aitm_kedro.core.examples import Examples
 from aitm_kedro.core.features import Features
 from aitm_kedro.core.funnel import IMPRESSION_ID
 from aitm_kedro.core.progress import Progress
+from aitm_kedro.tables.sentences import join_names
 
 logger = logging.getLogger(__name__)
 
 ROWS_AT_ONCE = 131_072
+
+MANY = 100
+"""Rows from which on it is strange that a feature tells nothing of any of them."""
 
 NAMED = 5
 """Segments that a warning names."""
@@ -106,18 +111,25 @@ class Predictor:
         return pa.RecordBatchReader.from_batches(schema, self._answers(source, schema))
 
     def _answers(self, source: pa.RecordBatchReader, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-        progress, unseen = Progress(what="scoring", unit="rows"), Counter[str]()
+        progress, unseen, empty = Progress(what="scoring", unit="rows"), Counter[str](), Counter[str]()
         for batch in source:
-            probabilities = self._predict_batch(prepare(pa.Table.from_batches([batch]), self._needs), unseen)
+            rows = prepare(pa.Table.from_batches([batch]), self._needs)
+            probabilities = self._predict_batch(rows, unseen, empty)
             known = [batch.column(IMPRESSION_ID)] if IMPRESSION_ID in schema.names else []
             columns = [*known, *(pa.array(probabilities[:, t]) for t in range(len(self.steps)))]
             yield pa.RecordBatch.from_arrays(columns, schema=schema)
             progress.advance(batch.num_rows)
         self._warn_of_segments(unseen, rows=int(progress.done))
+        _warn_of_features(empty, rows=int(progress.done))
 
-    def _predict_batch(self, rows: pa.Table, unseen: Counter[str]) -> np.ndarray:
-        """Probabilities [N, T] of prepared rows; segments that train has not seen are added to ``unseen``."""
+    def _predict_batch(self, rows: pa.Table, unseen: Counter[str], empty: Counter[str]) -> np.ndarray:
+        """Probabilities [N, T] of prepared rows.
+
+        Segments that train has not seen are counted in ``unseen``, and in ``empty``, by feature, the rows that are null
+        there or hold nothing that train has seen.
+        """
         examples = self._encoder.encode(rows)
+        empty.update(_without_known_values(examples))
         raw = self._trained.predict(examples)
         rates, segment = self.manifest.keep_rates, examples.segment
         if segment is not None:
@@ -133,6 +145,28 @@ class Predictor:
             "%s of %s rows have a '%s' that train has not seen (%s); they are corrected by the keep rate of all rows "
             "together",
             f"{unseen.total():,}", f"{rows:,}", self.manifest.funnel.segment, ", ".join(names),
+        )  # fmt: skip
+
+
+def _without_known_values(examples: Examples) -> dict[str, int]:
+    """Feature -> rows in which it is null, or holds nothing but values that train has not seen or has as rare."""
+    counts = (examples.ids == 0).sum(axis=0)
+    found = dict(zip(examples.single_fields, counts.tolist(), strict=True))
+    for name, lists in examples.lists.items():
+        row = np.repeat(np.arange(len(examples)), lists.lengths)
+        known = np.zeros(len(examples), bool)
+        known[row[lists.values > 0]] = True
+        found[name] = int((~known).sum())
+    return found
+
+
+def _warn_of_features(empty: Counter[str], *, rows: int) -> None:
+    """Name features that tell nothing of any row; a few rows may well be so."""
+    names = [f"'{name}'" for name, count in empty.items() if count == rows]
+    if names and rows >= MANY:
+        logger.warning(
+            "In all %s rows, %s %s null or %s no value that train has seen, and tell%s nothing; check its spelling",
+            f"{rows:,}", join_names(names), *(("is", "has", "s") if len(names) == 1 else ("are", "have", "")),
         )  # fmt: skip
 
 

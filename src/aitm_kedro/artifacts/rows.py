@@ -151,8 +151,10 @@ def prepare(rows: pa.Table, needs: Needs) -> pa.Table:
 
 
 def _plain(column: pa.ChunkedArray, kind: Kind) -> pa.ChunkedArray:
-    """The column without types that mean the same: dictionaries, lists of other layouts, nulls without a type."""
-    plain = IF_NULL[kind] if pa.types.is_null(column.type) else _plain_type(column.type, kind)
+    """The column without types that mean the same: dictionaries, lists of other layouts, nulls of whatever type."""
+    if column.null_count == len(column):  # an engine gives a column of nulls any type
+        return pa.chunked_array([pa.nulls(len(column), IF_NULL[kind])])
+    plain = _plain_type(column.type, kind)
     return column if column.type == plain else column.cast(plain)
 
 

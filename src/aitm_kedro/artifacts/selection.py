@@ -20,7 +20,7 @@ def choose_bundle(bundles: Mapping[Key, Bundle | None], scoring: Scoring) -> Bun
     Args:
         bundles: of every run and seed, None where it was not trained.
         scoring: which run and seed; what is left open, validation decides (mean AUC of the main steps). Test is not
-            asked: who chooses by it, has no honest figure of it left.
+            asked: who chooses by it, has no honest figure of it left. Those that did not learn come last.
 
     Raises:
         InputError: there is none.
@@ -32,7 +32,16 @@ def choose_bundle(bundles: Mapping[Key, Bundle | None], scoring: Scoring) -> Bun
     if not there:
         named = ", ".join(f"'{run}' with seed {seed}" for run, seed in wanted)
         raise InputError(f"there is no bundle of {named}; train it first: kedro run --pipelines=modelling")
-    return max(_of_same_validation(there), key=_score)
+    chosen = max(_of_same_validation(there), key=_score)
+    if not chosen.manifest.learnt:
+        logger.warning(
+            "'%s' with seed %d scores, although it did not learn: constants predict validation as well%s; see the "
+            "warning of its training",
+            chosen.manifest.run,
+            chosen.manifest.seed,
+            "" if len(there) == 1 else ", as for all others",
+        )
+    return chosen
 
 
 def _of_same_validation(bundles: Sequence[Bundle]) -> list[Bundle]:
@@ -52,9 +61,9 @@ def _judge(manifest: Manifest) -> tuple[str | None, tuple[str, ...]]:
     return manifest.trained.data.get("valid"), manifest.funnel.main_steps
 
 
-def _score(bundle: Bundle) -> float:
+def _score(bundle: Bundle) -> tuple[bool, float]:
     score = bundle.manifest.validation_score
-    return -1.0 if score is None else score
+    return bundle.manifest.learnt, -1.0 if score is None else score
 
 
 def _unknown(known: Sequence[Key], scoring: Scoring) -> str:

@@ -11,7 +11,7 @@ from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.examples import Fingerprints
 from aitm_kedro.core.parameters import without_machine
 from aitm_kedro.core.provenance import Result, Source, provenance_of_table
-from aitm_kedro.evaluation.results import ORACLE, RANKS, Metrics
+from aitm_kedro.evaluation.results import ORACLE, Metrics
 from aitm_kedro.learning.history import what_may_help
 
 logger = logging.getLogger(__name__)
@@ -26,6 +26,9 @@ SEGMENT_COLUMNS = ("run", "model", "seed", "segment", "step", "metric", "value")
 
 DETERMINISTIC = "deterministic"
 """Metric of a run: 1 where nothing in it is drawn, so that its one seed stands for all; else 0."""
+
+RANKS = "ranks"
+"""Metric of a run: 1 where it orders validation rows better than chance; else 0."""
 
 LEARNT = "learnt"
 """Metric of a run: 1 where its log loss on validation is below that of constant probabilities; else 0."""
@@ -291,9 +294,7 @@ def _describe_unlearnt(results: _Results) -> list[str]:
 
 def _verdict(metrics: Metrics) -> str:
     """What can be said of a run whose log loss is no better than that of constants."""
-    known = [step.auc for step in metrics.test.steps.values() if step.auc is not None] if metrics.test else []
-    ranks = bool(known) and sum(known) / len(known) >= RANKS
-    return "ranks but did not learn probabilities" if ranks else "did not learn"
+    return "ranks but did not learn probabilities" if metrics.ranks else "did not learn"
 
 
 def _split_by_data(results: _Results, current: Current) -> tuple[_Results, list[RunKey]]:
@@ -417,6 +418,8 @@ def _whole(metrics: Metrics) -> Iterator[_Row]:
         yield None, None, DETERMINISTIC, float(metrics.deterministic)
     if metrics.learnt is not None:
         yield None, None, LEARNT, float(metrics.learnt)
+    if metrics.ranks is not None:
+        yield None, None, RANKS, float(metrics.ranks)
     if metrics.test is not None:
         yield None, None, "rows", metrics.test.rows
 

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from aitm_kedro.comparison.gathering import DETERMINISTIC, LEARNT, RunKey
-from aitm_kedro.evaluation.results import ORACLE, RANKS, TRAINING_FACTS
+from aitm_kedro.comparison.gathering import DETERMINISTIC, LEARNT, RANKS, RunKey
+from aitm_kedro.evaluation.results import ORACLE, TRAINING_FACTS
 from aitm_kedro.evaluation.significance import WEIGHT, PairedTest, compare_over_rows, compare_over_seeds
 
 SIGNIFICANT = 0.05
@@ -35,8 +35,8 @@ def summarise(
         subject: the run whose lead over all others is tested; None: no lead is.
 
     Returns:
-        run, model, step; seeds, unlearnt (seeds that did not learn), ranks (whether these rank all the same: their mean
-        AUC over all steps is ``RANKS`` at least), auc, auc_std (over seeds; null for one), auc_low and auc_high
+        run, model, step; seeds, unlearnt (seeds that did not learn), ranks (whether all of these rank all the
+        same, on validation), auc, auc_std (over seeds; null for one), auc_low and auc_high
         (DeLong, of the first seed); gain over the reference; best and best_baseline (of all runs other than the
         subject; none without a subject), neither of which is the oracle or a run that did not learn; tied (not
         distinguishable from the best, see ``is_tied``) with the p-values behind it, p_rows_best and p_seeds_best; the
@@ -123,6 +123,7 @@ class _Run(NamedTuple):
         placed: (step, label) -> placements; none where a seed has none.
         facts: ``TRAINING_FACTS``, means over seeds.
         failed: seeds that did not learn.
+        ranking: seeds that order validation rows better than chance.
     """
 
     name: str
@@ -133,6 +134,7 @@ class _Run(NamedTuple):
     placed: Mapping[tuple[str, int], _Placed]
     facts: dict[str, float | None]
     failed: frozenset[int]
+    ranking: frozenset[int]
 
     @classmethod
     def of(
@@ -158,7 +160,8 @@ class _Run(NamedTuple):
             },
             placed=_mean_placements([placements.get((name, seed)) for seed in seeds]),
             facts={fact: float(means[fact]) if fact in means else None for fact in TRAINING_FACTS},
-            failed=frozenset(of_run.loc[(of_run["metric"] == LEARNT) & (of_run["value"] == 0), "seed"].astype(int)),
+            failed=_seeds_with(of_run, LEARNT, 0),
+            ranking=_seeds_with(of_run, RANKS, 1),
         )
 
     def mean(self, step: str) -> float | None:
@@ -169,8 +172,7 @@ class _Run(NamedTuple):
     @property
     def ranks(self) -> bool:
         """Whether the seeds whose probabilities are no better than constants still rank better than chance."""
-        aucs = [auc for by_seed in self.auc.values() for seed, auc in by_seed.items() if seed in self.failed]
-        return bool(aucs) and float(np.mean(aucs)) >= RANKS
+        return bool(self.failed) and self.failed <= self.ranking
 
     def auc_columns(self, step: str) -> dict[str, Any]:
         """AUC of a step with its spread, under the names of the summary."""
@@ -178,6 +180,11 @@ class _Run(NamedTuple):
         std = float(np.std(values, ddof=1)) if len(values) > 1 else None
         counts = {"seeds": len(values), "unlearnt": len(self.failed), "ranks": self.ranks}
         return counts | {"auc": self.mean(step), "auc_std": std, "auc_low": low, "auc_high": high}
+
+
+def _seeds_with(of_run: pd.DataFrame, metric: str, value: float) -> frozenset[int]:
+    chosen = (of_run["metric"] == metric) & (of_run["value"] == value)
+    return frozenset(of_run.loc[chosen, "seed"].astype(int))
 
 
 def _marks(runs: Sequence[_Run], step: str, *, subject: str | None) -> dict[str, str | None]:

@@ -11,9 +11,6 @@ ORACLE = "oracle"
 TRAINING_FACTS = ("parameters", "epochs", "best_epoch", "seconds_per_epoch", "seconds")
 """What a comparison tells of a training."""
 
-RANKS = 0.55
-"""Mean AUC from which on a model can be said to rank, even if its probabilities are no better than constants."""
-
 
 class StepMetrics(Result):
     """One step over all rows that have a weight above 0. What is undefined is None, and ``note`` says why."""
@@ -65,6 +62,9 @@ class Metrics(Result):
     )
     learnt: bool | None = Field(
         None, description="whether it says more of validation than constant probabilities do; None: not a learner"
+    )
+    ranks: bool | None = Field(
+        None, description="whether it orders validation rows better than chance; None: as learnt"
     )
     trained: Provenance | None = Field(None, description="where the trained model comes from")
     note: str | None = None

@@ -1,5 +1,6 @@
 """The history of a training: validations, what was chosen, time and size."""
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 from pydantic import Field
@@ -59,6 +60,10 @@ class History(Result):
         return self.stopped_by == "max_epochs" and bool(self.validations) and self.validations[-1].best
 
 
+RANKS = 0.55
+"""Mean AUC from which on a model can be said to rank, even if its probabilities are no better than constants."""
+
+
 def what_may_help(*, reads_training: bool) -> str:
     """What to change where a run did not learn, as the end of a sentence.
 
@@ -92,7 +97,17 @@ class RunHistory(Result):
         return sum(self.valid_log_loss.values()) < sum(self.constant_log_loss.values())
 
     @property
-    def mean_auc(self) -> float | None:
-        """Mean validation AUC of the steps that have one."""
-        known = [auc for auc in self.valid_auc.values() if auc is not None]
-        return sum(known) / len(known) if known else None
+    def ranks(self) -> bool:
+        """Whether it orders validation rows better than chance over all steps, whatever its probabilities are worth."""
+        mean = _mean(self.valid_auc.values())
+        return mean is not None and mean >= RANKS
+
+    @property
+    def main_auc(self) -> float | None:
+        """Mean validation AUC of the funnel's main steps that have one."""
+        return _mean(self.valid_auc.get(step) for step in self.provenance.parameters["funnel"]["main_steps"])
+
+
+def _mean(aucs: Iterable[float | None]) -> float | None:
+    known = [auc for auc in aucs if auc is not None]
+    return sum(known) / len(known) if known else None

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
+from kedro.runner import runner as kedro_runner
 from rich.console import Console
 from rich.control import Control
 from rich.segment import ControlType
@@ -45,6 +46,9 @@ COLLECTED = ("aitm_kedro", "py.warnings")
 FORMAT = "%(asctime)s %(process)d %(levelname)-8s %(name)s: %(message)s"
 MAX_BYTES, KEPT = 10_000_000, 3
 """A run that finds a larger file begins a new one; so many old ones stay."""
+
+FAILED_NODE = "kedro.pipeline.node"
+"""Logger by which Kedro tells that a node failed, with the sentence that the command ends with."""
 
 PYTHON_WARNING = re.compile(r".+?:\d+: \w+: (.*)")
 """As ``logging.captureWarnings`` writes them, with the line of code below."""
@@ -97,7 +101,8 @@ class WarningCollector(logging.Handler):
 class Shortening(logging.Formatter):
     """Messages as they are, but of warnings of one kind only the first; the others are cut to a line.
 
-    One with a command to type is never cut.
+    One with a command to type is never cut. Of an error in a node only the node is named, since the command, or the
+    traceback, ends with the error.
 
     Args:
         width: characters of a line.
@@ -111,6 +116,8 @@ class Shortening(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The text of a record."""
         text = super().format(record)
+        if record.name == FAILED_NODE and record.levelno == logging.ERROR:
+            return f"{re.split('[:(]', text)[0]} failed."
         if record.levelno != logging.WARNING:
             return text
         is_cut = _kind(record) in self._known and not COMMAND.search(text)
@@ -120,6 +127,9 @@ class Shortening(logging.Formatter):
 
 class Milestones(logging.Filter):
     """Lets warnings and milestones through to the console; on a terminal, progress takes one line that is written over.
+
+    What Kedro's runners say is left out. After an error they advise to go on from the node that failed, or to repeat the
+    command, whatever has to be mended before.
 
     Args:
         console: that the handler prints to.
@@ -136,6 +146,8 @@ class Milestones(logging.Filter):
             self._show(record.getMessage())
             return False
         if record.levelno < logging.WARNING and not _is_below(record.name, MILESTONES):
+            return False
+        if record.pathname == kedro_runner.__file__:  # whatever the runner's own logger is called
             return False
         if not hasattr(record, "rich_format"):
             record.markup = False  # else rich leaves out what stands in brackets, such as "[user]"

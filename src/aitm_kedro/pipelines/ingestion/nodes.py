@@ -13,9 +13,13 @@ from aitm_kedro.tables.deduplication import deduplicate
 from aitm_kedro.tables.maturity import is_mature_by_label, is_mature_by_time, mature_until, observed_until
 from aitm_kedro.tables.parameters import Ingestion, Split
 from aitm_kedro.tables.reports import IngestionReport, RowsAside
+from aitm_kedro.tables.sentences import counted, percent
 from aitm_kedro.tables.source import Source, empty_oracle, read_source
 
 logger = logging.getLogger(__name__)
+
+MANY_REPEATED = 0.05
+"""Share of rows with a repeated id and other features from which on these are no mere noise: ids are made wrongly."""
 
 
 def ingest_impressions(
@@ -61,6 +65,12 @@ def ingest_impressions(
     report = _report(source, aside, funnel, source_report)
     _check_any_left(report, funnel)
     logger.info("Ingested %d of %d rows, aside: %s", report.rows_out, report.rows_in, aside)
+    if aside.other_duplicates > MANY_REPEATED * report.rows_in:
+        logger.warning(
+            f"{counted(aside.other_duplicates, 'row')} of {report.rows_in:,} "
+            f"({percent(aside.other_duplicates, report.rows_in)}) have an {IMPRESSION_ID} that other rows have, too, "
+            "with other features; of each id the first row stays. Is it the id of an impression, or of a user?"
+        )
     oracle = mature.select(IMPRESSION_ID, *source.oracle) if source.oracle else empty_oracle(mature, funnel)
     return mature.drop(*source.oracle) if source.oracle else mature, oracle, report
 

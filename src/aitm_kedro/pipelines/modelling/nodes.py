@@ -45,6 +45,7 @@ from aitm_kedro.pipelines.modelling.checks import (
     judged_from,
     name_of,
     warn_of_large_batch,
+    warn_of_leakage,
     warn_unless_learnt,
 )
 from aitm_kedro.tables.parameters import Ingestion
@@ -109,6 +110,7 @@ def train(
         provenance=provenance,
     )
     warn_unless_learnt(history, reads_training=run.reads_training)
+    warn_of_leakage(history, train, valid)
     return trained, history
 
 
@@ -240,6 +242,7 @@ def evaluate(
         test=evaluated,
         training={name: value for name in TRAINING_FACTS if (value := getattr(told, name)) is not None},
         learnt=history.learnt,
+        ranks=history.ranks,
         trained=history.provenance,
         provenance=Provenance.now(data=data, parameters={"evaluation": evaluation, **(packed_with or {})}),
     )
@@ -269,6 +272,7 @@ def pack_bundle(
         keep_rates=sampling_report.keep_rates,
         weights=history.weights,
         valid_auc=history.valid_auc,
+        learnt=history.learnt,
         test=metrics.test,
         trained=history.provenance,
         judged=metrics.provenance,

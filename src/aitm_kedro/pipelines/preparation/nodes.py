@@ -69,7 +69,8 @@ def downsample_negatives(
     after = {name: split["after"] for name, split in counts.items()}
     sampled = f" (left by downsampling to sampling.positive_share {options.positive_share}; null keeps every row)"
     sampling.check_classes(after["train"], after["valid"], funnel, aside=sampled)
-    logger.info("Kept %.4g of the final step's negatives", rates.overall)
+    share = "all" if rates.overall == 1 else f"{rates.overall:.4g}"
+    logger.info("Kept %s of the final step's negatives", share)
     report = sampling.sampling_report(counts, rates=rates, funnel=funnel, sampling=options)
     return samples["train"], samples["valid"], report
 

@@ -12,8 +12,10 @@ from aitm_kedro.artifacts.parameters import Scoring
 from aitm_kedro.artifacts.predictor import Predictor
 from aitm_kedro.artifacts.selection import Key, choose_bundle
 from aitm_kedro.core.errors import InputError
+from aitm_kedro.core.funnel import IMPRESSION_ID
 from aitm_kedro.core.provenance import PROVENANCE, Provenance
 from aitm_kedro.learning.parameters import Training
+from aitm_kedro.tables.sentences import counted
 
 logger = logging.getLogger(__name__)
 
@@ -45,9 +47,8 @@ def score_audience(
             f"audience is loaded as {type(audience).__name__}, but scoring reads Ibis tables; in the catalog, give it "
             "the type 'aitm_kedro.datasets.Table' (or ibis.FileDataset)"
         )
-    if not audience.limit(1).count().to_pyarrow().as_py():
-        logger.warning("The audience has no rows, so there are no scores; check its entry in the catalog.")
     bundle = choose_bundle(dict(zip(keys, bundles, strict=True)), scoring)
+    _check_audience(audience, raw_id=bundle.manifest.rename.get(IMPRESSION_ID, IMPRESSION_ID))
     bundle.trained.place(device=training.device, threads=training.threads)
     manifest = bundle.manifest
     logger.info(
@@ -59,6 +60,31 @@ def score_audience(
     )
     scores = Predictor(bundle, threads=training.threads).stream(audience)
     return pa.RecordBatchReader.from_batches(scores.schema.with_metadata(describe_maker(bundle)), scores)
+
+
+def _check_audience(audience: ir.Table, *, raw_id: str) -> None:
+    """Say so if there is nothing to score, or if scores cannot be told apart by their ids."""
+    name = next((name for name in (IMPRESSION_ID, raw_id) if name in audience.columns), None)
+    counts = {"rows": audience.count()}
+    if name is not None:
+        counts |= {"known": audience[name].count(), "distinct": audience[name].nunique()}
+    found = audience.aggregate(**counts).to_pyarrow().to_pylist()[0]
+    rows = found["rows"]
+    if not rows:
+        logger.warning("The audience has no rows, so there are no scores; check its entry in the catalog.")
+    elif name is None:
+        logger.warning(
+            "The audience has no column '%s', so its scores can be told apart by their order alone.", IMPRESSION_ID
+        )
+    elif found["distinct"] < rows:
+        logger.warning(
+            "Among the %s of the audience, '%s' is null in %s, and the others have %s: scores of a row cannot be found "
+            "by its id alone.",
+            counted(rows, "row"),
+            name,
+            f"{rows - found['known']:,}",
+            counted(found["distinct"], "different value"),
+        )
 
 
 def describe_maker(bundle: Bundle) -> dict[str, str]:
