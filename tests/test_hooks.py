@@ -80,7 +80,9 @@ class Project:
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    return Project(tmp_path, monkeypatch)
+    project = Project(tmp_path, monkeypatch)
+    yield project
+    project.hooks._end_all()  # a run that was left open would go on changing what other tests log
 
 
 def test_a_run_is_put_on_record_and_gives_the_lock_back(project, caplog):

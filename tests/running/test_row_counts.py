@@ -9,6 +9,7 @@ import pytest
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline, node
 
+from aitm_kedro.core.errors import InputError
 from aitm_kedro.running import row_counts
 
 VERSION = "2024-01-01T00.00.00.000Z"
@@ -67,3 +68,14 @@ def test_a_run_completes_what_kedro_viz_has_written(catalog, tmp_path, monkeypat
     path.write_text(json.dumps({"of_another_environment": {"rows": 1}}))
     hook.after_pipeline_run(run_params={"project_path": tmp_path}, catalog=catalog)
     assert {name: found["rows"] for name, found in json.loads(path.read_text()).items()} == {"lazy": 7}
+
+
+def test_an_environment_that_is_not_there_ends_in_a_sentence(monkeypatch):
+    def refuse(**_):
+        raise InputError("There is no environment 'wrong'.")
+
+    monkeypatch.setattr(row_counts, "bootstrap_project", lambda _: None)
+    monkeypatch.setattr(row_counts.KedroSession, "create", refuse)
+    monkeypatch.setattr("sys.argv", ["row_counts", "--env=wrong"])
+    with pytest.raises(SystemExit, match=r"^Error: There is no environment 'wrong'\.$"):
+        row_counts.main()

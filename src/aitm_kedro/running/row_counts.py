@@ -7,6 +7,7 @@ Of tables that are never in memory as a whole it knows nothing, and in place of 
 import argparse
 import contextlib
 import json
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from kedro.io import CatalogProtocol, DatasetError
 
+from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.storage import replacing
 from aitm_kedro.datasets.files import CSV
 from aitm_kedro.datasets.sources import MadeOnce
@@ -83,9 +85,12 @@ def main() -> None:
     parser.add_argument("--env", help="environment; default: base")
     project = Path.cwd()
     bootstrap_project(project)
-    with KedroSession.create(project_path=project, env=parser.parse_args().env) as session:
-        assert isinstance(session, KedroSession)
-        write_statistics(session.load_context().catalog, project / STATISTICS)
+    try:
+        with KedroSession.create(project_path=project, env=parser.parse_args().env) as session:
+            assert isinstance(session, KedroSession)
+            write_statistics(session.load_context().catalog, project / STATISTICS)
+    except InputError as error:
+        sys.exit(f"Error: {error}")
 
 
 if __name__ == "__main__":
