@@ -270,12 +270,11 @@ def test_what_is_wrong_is_said_once_and_kedro_gives_no_advice(used, tmp_path):
     write_case(project, CATALOG["an empty CSV"])
     code, output = run_kedro(project, "--env=mine", *FULL)
     assert code == 1
-    assert output.splitlines() == [
-        "INFO Kedro project project",
-        "ERROR Node ingest_impressions failed.",
-        "Error: 'data/01_raw/ratings.csv' is empty (0 bytes); put a file with column names and rows there.",
-        "(AITM_TRACEBACK=1 shows where in the code.)",
-    ]
+    said = [line for line in output.splitlines() if "is empty (0 bytes)" in line]
+    assert len(said) == 1, output
+    assert said[0].startswith("Error: ")
+    assert "resume" not in output
+    assert "Repeat the previous command" not in output
 
 
 def test_there_are_more_than_sixty_bad_inputs():

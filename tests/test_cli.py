@@ -193,7 +193,8 @@ class TestParameters:
         said = sentence(shop, "--env=shop", "--params=sampling.positive_share=2").splitlines()
         assert said[0] == "The parameters are wrong in 5 places."
         assert set(said[1:]) == {
-            "conf/shop/parameters.yml, line 4: training.batch_size must be a whole number, at least 1; it is 'many'.",
+            "conf/shop/parameters.yml, line 4: training.batch_size must be a whole number, above 0 or auto; it is "
+            "'many'.",
             "conf/shop/parameters.yml, line 5: training.epochs is unknown; did you mean 'max_epochs'?",
             "conf/shop/parameters.yml, line 6: runs.aitm.alpha is unknown; put it under options: "
             "runs.aitm.options.alpha.",

@@ -204,7 +204,11 @@ def test_a_table_of_ones_own_needs_no_python(project, monkeypatch, catalog):
 
 
 def test_an_ablation_by_configuration_alone_stands_beside_the_others_with_significance(project, monkeypatch):
-    runs = {"lightgbm": {}, "aitm": {}, "aitm_no_calibrator": {"model": "aitm", "options": {"alpha": 0}}}
+    runs = {
+        "lightgbm": {},
+        "aitm": {},
+        "aitm_no_calibrator": {"model": "aitm", "options": {"preset": "paper", "alpha": 0}},
+    }
     own_project(project, cascade(), runs=runs, seeds={"full": [0, 1]})
     result = run_here(project, monkeypatch, "--pipelines=full", "--params=runs.aitm_no_calibrator.options.tower=nfm")
     assert result.exit_code == 0, result.output

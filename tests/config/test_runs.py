@@ -9,7 +9,7 @@ from aitm_kedro.learning.network_options import AITMOptions
 RUNS = {
     "lightgbm": {},
     "aitm": None,
-    "aitm_no_calibrator": {"model": "aitm", "options": {"alpha": 0}},
+    "aitm_no_calibrator": {"model": "aitm", "options": {"preset": "paper", "alpha": 0}},
     "logistic": {},
 }
 
@@ -27,12 +27,12 @@ def test_variants_of_a_model_stand_beside_each_other_in_the_order_of_the_file():
         ("logistic", "logistic"),
     ]
     assert runs.find("aitm").options == AITMOptions()
-    assert runs.find("aitm_no_calibrator").options == AITMOptions(alpha=0)
-    assert runs.find("aitm_no_calibrator").changed_options() == {"alpha": 0.0}
+    assert runs.find("aitm_no_calibrator").options == AITMOptions(preset="paper", alpha=0)
+    assert runs.find("aitm_no_calibrator").changed_options() == {"preset": "paper", "alpha": 0.0}
 
 
 def test_options_are_laid_over_the_block_of_the_model():
-    block = {"alpha": 0.3, "tower": {"layers": [8, 4], "dropout": [0.1, 0.2]}}
+    block = {"preset": "paper", "alpha": 0.3, "tower": {"layers": [8, 4], "dropout": [0.1, 0.2]}}
     variant = {"model": "aitm", "options": {"alpha": 0, "tower": {"kind": "deepfm"}}}
     other = {"model": "aitm", "options": {"tower": "nfm"}}
     runs = resolve(aitm=block, runs={"aitm": {}, "variant": variant, "other": other}, reference="aitm")

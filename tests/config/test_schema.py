@@ -93,13 +93,14 @@ FUNNEL = {"steps": ["a"], "main_steps": ["a"]}
         ),
         (
             {"logistic": {"embedding_dim": 5}},
-            "logistic.embedding_dim is unknown; it belongs to mlp, shared_bottom, esmm, omoe, mmoe, ple and aitm.",
+            "logistic.embedding_dim is unknown; it belongs to mlp, shared_bottom, esmm, omoe, mmoe, ple, resflow and "
+            "aitm.",
         ),
         ({"mmeo": {}}, "mmeo is unknown; did you mean 'mmoe'?"),
         (
             {"weather": {}},
             "weather is unknown; known are ali_ccp, funnel, features, ingestion, labels, split, sampling, vocabulary, "
-            "published, runs and 18 more.",
+            "published, runs and 19 more.",
         ),
         ({"ali_ccp": {"max_values": 0}}, "ali_ccp.max_values must be a whole number, at least 1, or null; it is 0."),
         (
@@ -112,7 +113,7 @@ FUNNEL = {"steps": ["a"], "main_steps": ["a"]}
         ({"runs": None}, "runs must be a mapping of name: value; it is null."),
         ({"scoring": {"runs": "aitm"}}, "scoring.runs is unknown; did you mean 'run'?"),
         ({"aitm": {"alpha": -1}}, "aitm.alpha must be a number, at least 0; it is -1."),
-        ({"esmm": {"numeric": "linear"}}, "esmm.numeric: numeric is 'linear'; choose among bins."),
+        ({"esmm": {"numeric": "linear"}}, "esmm.numeric: numeric is 'linear'; choose among bins, piecewise_linear."),
         ({"training": [1]}, "training must be a mapping of name: value; it is [1]."),
         ({"training": {1: 2}}, "training has the key 1, which is no text; put it into quotes."),
         ({"esmm": {"tower": "cnn"}}, "esmm.tower.kind must be mlp, nfm, deepfm or afm; it is 'cnn'."),
@@ -165,7 +166,7 @@ def test_all_mistakes_of_all_blocks_are_named_together_with_their_files():
         "The parameters are wrong in 4 places.",
         "conf/sampling.yml: sampling.positive_share must be a number, above 0 and below 1, or null; it is 2.",
         "conf/trainig.yml: trainig is unknown; did you mean 'training'?",
-        "conf/training.yml: training.batch_size must be a whole number, at least 1; it is 'many'.",
+        "conf/training.yml: training.batch_size must be a whole number, above 0 or auto; it is 'many'.",
         "conf/training.yml: training.epochs is unknown; did you mean 'max_epochs'?",
     ]
 
@@ -183,5 +184,5 @@ def test_keys_that_contradict_each_other_end_in_a_sentence():
 
 
 def test_options_of_ones_own_pass():
-    check_parameters({"aitm": {"alpha": 0.3, "tower": "nfm"}, "mmoe": {"experts_per_task": 3}})
+    check_parameters({"aitm": {"preset": "paper", "alpha": 0.3, "tower": "nfm"}, "mmoe": {"experts_per_task": 3}})
     assert MODEL_OPTIONS["aitm"].model_validate({"tower": "nfm"}).tower.kind == "nfm"

@@ -39,7 +39,7 @@ def test_it_holds_every_parameter_with_its_defaults_as_json() -> None:
     assert made.parameters["funnel"]["steps"] == ["click", "buy"]
     assert made.parameters["funnel"]["observed_until"] == "2024-03-01T00:00:00"
     assert made.parameters["training"] == Training(task_weights={"buy": 2}).model_dump(mode="json")
-    assert made.parameters["training"]["batch_size"] == 2000
+    assert made.parameters["training"]["batch_size"] == "auto"
     assert made.libraries == library_versions()
     assert Provenance.model_validate_json(made.model_dump_json()) == made
 

@@ -56,6 +56,9 @@ def is_drawn(figure: Figure) -> bool:
     return float(picture(figure)[..., :3].std()) > 0.01
 
 
+DECIDED = {"decided_by": "main_auc"}
+
+
 def history(steps, epochs=5, **of):
     validations = [
         {
@@ -70,7 +73,11 @@ def history(steps, epochs=5, **of):
         for epoch in range(1, epochs + 1)
     ]
     facts = {"seconds": 9.0, "rows_per_second": 10.0, "parameters": 5, "train_rows": 10, "valid_rows": 5}
-    return History(**facts | {"validations": validations, "main_steps": steps, "best_epoch": 1.0} | of)
+    return History(
+        **facts
+        | {"validations": validations, **DECIDED, "steps": steps, "deciding_steps": steps, "best_epoch": 1.0}
+        | of
+    )
 
 
 def lines_labelled(figure, label):
@@ -99,6 +106,21 @@ def test_a_cap_on_training_is_told_from_a_stop_by_patience():
     assert [len(lines_labelled(figure, "stopped by max_epochs")) for figure in (stopped, capped)] == [0, 2]
     assert [line.get_xdata()[0] for line in lines_labelled(capped, "stopped by max_epochs")] == [2.5, 2.5]
     assert all(map(is_drawn, (stopped, capped, unfinished)))
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_the_log_loss_is_drawn_where_it_decides(alone):
+    log = history(STEPS[2], decided_by="log_loss", stopped_by="patience")
+    if not alone:
+        parts = {step: history((step,), decided_by="log_loss") for step in STEPS[2]}
+        log = history((), validations=(), parts=parts)
+    figure = figures.draw_learning_curves(log, run="aitm", steps=STEPS[2], main_steps=STEPS[2])
+    middle = figure.axes[1]
+    assert middle.get_title(loc="left") == "Validation log loss, which decides"
+    assert list(middle.lines[0].get_ydata()) == [0.7] * 5
+    expected = "Training stopped because the validation log loss of click and purchase improved no more."
+    assert (expected if alone else "Each network stops when the validation log loss of its step") in told(figure)
+    assert is_drawn(figure)
 
 
 def test_a_cap_on_one_of_several_networks_is_crossed_and_named():

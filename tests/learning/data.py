@@ -89,7 +89,10 @@ def draw_lists(rows: int, size: int, random: np.random.Generator) -> Ragged:
     return Ragged(offsets, ids, (0.1 + random.random(offsets[-1])).astype(np.float32))
 
 
-QUICK: dict[str, dict[str, object]] = {"lightgbm": {"max_rounds": 12, "patience": 6, "threads": 1, "num_leaves": 8}}
+QUICK: dict[str, dict[str, object]] = {
+    "lightgbm": {"max_rounds": 12, "patience": 6, "threads": 1, "num_leaves": 8},
+    "resflow": {"tower": {"dropout": (0, 0, 0)}},
+}
 """Options of the models that would take too long with their defaults."""
 
 
@@ -105,7 +108,7 @@ def fit(
     **training: object,
 ) -> Trained:
     """Train any registered model, quickly."""
-    defaults: dict[str, object] = {"batch_size": 100, "max_epochs": 3, "learning_rate": 0.01} | CPU
+    defaults: dict[str, object] = {"preset": "paper", "batch_size": 100, "max_epochs": 3, "learning_rate": 0.01} | CPU
     learner = build(name, options=QUICK.get(name, {}) | (options or {}), training=Training(**defaults | training))
     funnel = Funnel(steps=train.steps, main_steps=main_steps or train.steps)
     return learner.fit(train, valid, features=features, funnel=funnel, seed=seed)

@@ -149,7 +149,7 @@ def test_tensors_that_do_not_fit_end_in_a_sentence(tmp_path: Path) -> None:
 def test_one_history_of_several_networks() -> None:
     parts = [
         History(
-            main_steps=(step,), best_epoch=best, epochs=epochs, seconds=10 * epochs, seconds_per_epoch=10,
+            steps=(step,), best_epoch=best, epochs=epochs, seconds=10 * epochs, seconds_per_epoch=10,
             rows_per_second=50, parameters=7, train_rows=500, valid_rows=20,
         )
         for step, best, epochs in (("click", 1, 3), ("buy", 4, 5))

@@ -65,7 +65,7 @@ RUNS = resolve_runs(
         "runs": {
             **dict.fromkeys(MODELS),
             "lightgbm": {"options": {"max_rounds": 10}},
-            "aitm_no_calibrator": {"model": "aitm", "options": {"alpha": 0}, "seeds": [1]},
+            "aitm_no_calibrator": {"model": "aitm", "options": {"preset": "paper", "alpha": 0}, "seeds": [1]},
         },
         "seeds": {"full": [0, 1]},
         "lightgbm": {"threads": 1},
@@ -183,7 +183,10 @@ def test_the_history_says_what_was_trained_on_what(results: dict, namespace: str
         "keep_rates": fingerprint_of(_sampling_report().keep_rates),
     }
     assert history.weights == results[f"{namespace}.weights"].fingerprint()
-    changed = {"lightgbm": {"max_rounds": 10, "threads": 1}, "aitm_no_calibrator": {"alpha": 0.0}}.get(run.name, {})
+    changed = {
+        "lightgbm": {"max_rounds": 10, "threads": 1},
+        "aitm_no_calibrator": {"preset": "paper", "alpha": 0.0},
+    }.get(run.name, {})
     assert history.provenance.parameters == {
         "funnel": FUNNEL.model_dump(mode="json"),
         "model": run.model,
@@ -250,7 +253,7 @@ def test_all_models_learnt_from_the_same_rows(results: dict) -> None:
 def test_a_variant_is_a_run_of_its_own(results: dict) -> None:
     """The same model and seed, other options."""
     variant, aitm = (results[f"{name}.seed1.weights"] for name in ("aitm_no_calibrator", "aitm"))
-    assert (variant.spec.options["alpha"], aitm.spec.options["alpha"]) == (0.0, 0.6)
+    assert (variant.spec.options["output"], aitm.spec.options["output"]) == ("independent", "product")
     assert variant.network.alpha == 0
     assert variant.spec.model == aitm.spec.model == "aitm"
     first, second = (results[f"{name}.seed1.predictions"]["click_raw"] for name in ("aitm_no_calibrator", "aitm"))
@@ -260,7 +263,7 @@ def test_a_variant_is_a_run_of_its_own(results: dict) -> None:
 def test_independent_networks_stop_by_themselves(results: dict) -> None:
     history = results["mlp.seed1.history"].history
     assert list(history.parts) == list(STEPS)
-    assert all(part.main_steps == (step,) for step, part in history.parts.items())
+    assert all(part.deciding_steps == (step,) for step, part in history.parts.items())
     assert history.parameters == sum(part.parameters for part in history.parts.values())
     assert history.best_epoch == np.mean([part.best_epoch for part in history.parts.values()])
 

@@ -164,7 +164,7 @@ def test_predictions_of_another_run_are_refused(run):
 
 def runs_of(explain: str | None, *names: str) -> Runs:
     table = dict.fromkeys((*names, "aitm", "mmoe", "logistic"))
-    table["aitm_no_calibrator"] = {"model": "aitm", "options": {"alpha": 0}, "seeds": [3, 4]}
+    table["aitm_no_calibrator"] = {"model": "aitm", "options": {"preset": "paper", "alpha": 0}, "seeds": [3, 4]}
     return resolve_runs({"runs": table, "explain": explain, "seeds": {"full": [2, 0]}})
 
 

@@ -87,9 +87,8 @@ class Run:
         return MODELS[self.model].inspectable
 
     def changed_options(self) -> dict[str, Any]:
-        """Options that are not the defaults of the model."""
-        default = type(self.options)().model_dump(mode="json")
-        return {name: value for name, value in self.options.model_dump(mode="json").items() if value != default[name]}
+        """Options that are not those of the model's preset or its defaults."""
+        return self.options.changed()
 
     def trained_with(self, *, funnel: Funnel, training: Training) -> dict[str, Any]:
         """Every parameter that the trained model depends on, as its provenance holds them."""

@@ -1,4 +1,4 @@
-"""How training went: the loss, and the validation AUC of each step."""
+"""How training went: the loss, what decided, and the validation AUC of each step."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -27,24 +27,29 @@ from aitm_kedro.learning.history import History
 
 
 def draw_learning_curves(history: History, *, run: str, steps: Sequence[str], main_steps: Sequence[str]) -> Figure:
-    """Draw loss and validation AUC over epochs, with the epoch whose weights are kept, and a cap that ended training.
+    """Draw losses and validation AUC over epochs, with the epoch whose weights are kept, and a cap that ended training.
 
     Args:
         history: of a training; one of independent networks is drawn network by network.
         run: name in the title.
         steps: names, in funnel order.
-        main_steps: the ones that decide.
+        main_steps: the ones whose lines are solid.
     """
     parts = list(history.parts.values()) or [history]
     if not any(part.validations for part in parts):
         return _draw_choices(history, run=run, steps=steps)
-    title, subtitle = _story(parts, run=run, main_steps=main_steps)
-    figure = new_figure(width=9.6, height=4.4, title=title, subtitle=subtitle)
-    left, right = figure.subplots(1, 2, width_ratios=[1, 1.5])
-    _draw_loss(left, parts, steps=steps)
+    title, subtitle = _story(parts, run=run)
+    by_loss = all(part.decided_by == "log_loss" for part in parts)
+    figure = new_figure(width=12 if by_loss else 9.6, height=4.4, title=title, subtitle=subtitle)
+    left, *middle, right = figure.subplots(1, 3 if by_loss else 2, width_ratios=[1, 1, 1.5] if by_loss else [1, 1.5])
+    _draw_loss(left, parts, [[entry.train_loss for entry in part.validations] for part in parts], steps=steps)
+    label_axes(left, title="Training loss", x="epochs", y="loss a row (nats)")
+    for axes in middle:
+        _draw_loss(axes, parts, [[entry.deciding for entry in part.validations] for part in parts], steps=steps)
+        label_axes(axes, title="Validation log loss, which decides", x="epochs", y="share of that of constants")
     _draw_aucs(right, parts, steps=steps, main_steps=main_steps)
     if len(parts) == 1:
-        for axes in (left, right):
+        for axes in (left, *middle, right):
             _mark_epochs(axes, parts[0])
         handles, labels = left.get_legend_handles_labels()
         if handles:
@@ -88,12 +93,12 @@ def _short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else "undefined" if value is None else str(value)
 
 
-def _story(parts: Sequence[History], *, run: str, main_steps: Sequence[str]) -> tuple[str, str]:
+def _story(parts: Sequence[History], *, run: str) -> tuple[str, str]:
     """Title and subtitle."""
     if len(parts) > 1:
         return f"{run} in training: {len(parts)} independent networks", _story_of_parts(parts)
     part, best = parts[0], _best_epoch(parts[0])
-    what = f"the validation AUC of {join_words(list(main_steps))}"
+    what = f"the validation {_criterion(part)} of {join_words(list(part.deciding_steps))}"
     kept = "The best epoch's weights are kept."
     subtitles = {
         "patience": f"Training stopped because {what} improved no more. {kept}",
@@ -105,17 +110,21 @@ def _story(parts: Sequence[History], *, run: str, main_steps: Sequence[str]) -> 
     return title, subtitles[part.stopped_by]
 
 
+def _criterion(part: History) -> str:
+    return "log loss" if part.decided_by == "log_loss" else "AUC"
+
+
 def _story_of_parts(parts: Sequence[History]) -> str:
     """Subtitle of independent networks."""
     told = (
-        "Each network stops when the validation AUC of its step improves no more; the weights of the ringed epoch are "
-        "kept."
+        f"Each network stops when the validation {_criterion(parts[0])} of its step improves no more; the weights of "
+        "the ringed epoch are kept."
     )
-    capped = [", ".join(part.main_steps) for part in parts if part.stopped_by == "max_epochs"]
+    capped = [", ".join(part.steps) for part in parts if part.stopped_by == "max_epochs"]
     if not capped:
         return told
     told += f"\nCross: stopped by max_epochs instead ({join_words(capped)})"
-    unfinished = [", ".join(part.main_steps) for part in parts if part.may_be_unfinished]
+    unfinished = [", ".join(part.steps) for part in parts if part.may_be_unfinished]
     return told + (f"; best at that epoch, so more may help: {join_words(unfinished)}." if unfinished else ".")
 
 
@@ -123,25 +132,26 @@ def _best_epoch(part: History) -> float | None:
     return next((entry.epoch for entry in reversed(part.validations) if entry.best), None)
 
 
-def _draw_loss(axes: Axes, parts: Sequence[History], *, steps: Sequence[str]) -> None:
+def _draw_loss(
+    axes: Axes, parts: Sequence[History], values: Sequence[Sequence[float]], *, steps: Sequence[str]
+) -> None:
+    """A line for each network, of a value at each of its validations."""
     tidy_axes(axes, grid="y")
     ends: list[tuple[float, float, str, str]] = []
-    for place, part in enumerate(parts):
+    for place, (part, losses) in enumerate(zip(parts, map(_numbers, values), strict=True)):
         position = _position(part, place, steps)
         alone = len(parts) == 1
         colour, marker = (BLUE, "o") if alone else (step_colour(position), step_marker(position))
-        losses = _numbers(entry.train_loss for entry in part.validations)
         _draw_line(axes, part, losses, colour=colour, marker=marker, ring=not alone)
         if not alone and len(losses):
-            ends.append((_epochs(part)[-1], float(losses[-1]), ", ".join(part.main_steps), colour))
+            ends.append((_epochs(part)[-1], float(losses[-1]), ", ".join(part.steps), colour))
     _scale_epochs(axes, parts)
-    label_axes(axes, title="Training loss", x="epochs", y="loss a row (nats)")
     _name_lines(axes, ends)
 
 
 def _position(part: History, place: int, steps: Sequence[str]) -> int:
     """Place in the funnel of the step that an independent network predicts."""
-    return next((steps.index(step) for step in part.main_steps if step in steps), place)
+    return next((steps.index(step) for step in part.steps if step in steps), place)
 
 
 def _draw_aucs(axes: Axes, parts: Sequence[History], *, steps: Sequence[str], main_steps: Sequence[str]) -> None:

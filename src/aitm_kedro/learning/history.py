@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from aitm_kedro.core.provenance import Provenance, Result
+from aitm_kedro.learning.parameters import Criterion
 
 
 class Validation(Result):
@@ -17,7 +18,7 @@ class Validation(Result):
         seconds: of training so far, without validation.
         train_loss: mean since the last validation, nats a row.
         valid_auc: of each step; None where validation has one class.
-        deciding: what early stopping looks at.
+        deciding: what early stopping looks at: a log loss (less is better), or an AUC, see ``History.decided_by``.
         best: whether it was the best so far.
     """
 
@@ -34,7 +35,10 @@ class History(Result):
     """How a training went; what a kind of learner has not is None or empty."""
 
     validations: tuple[Validation, ...] = ()
-    main_steps: tuple[str, ...] = Field((), description="steps that decided when to stop")
+    steps: tuple[str, ...] = Field((), description="of a network that was trained as a whole")
+    decided_by: Criterion | None = Field(None, description="what decided when to stop; None: not trained in epochs")
+    deciding_steps: tuple[str, ...] = Field((), description="over which the mean is taken that decided")
+    batch_size: int | None = Field(None, description="rows")
     best_epoch: float | None = Field(None, description="epochs (trees: rounds) of what was kept, mean over its parts")
     best_deciding: float | None = None
     epochs: float | None = None

@@ -1,13 +1,15 @@
 """Options of every network, and of the parts that networks share. No torch here: configuration is read without it."""
 
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from aitm_kedro.core.parameters import Parameters
+from aitm_kedro.core.parameters import BY_PRESET, Parameters, PresetParameters
+from aitm_kedro.learning.parameters import Preset
 
 NUMERIC_KINDS: dict[str, str] = {
     "bins": "",  # by the id of the value's bin, through the table of all ids
+    "piecewise_linear": "aitm_kedro.learning.layers.numeric:PiecewiseLinear",  # by the value
 }
 """How a network reads numeric features: name -> "module:Class" of a ``layers.embedding.NumericEmbedding``."""
 
@@ -89,17 +91,43 @@ class PLEOptions(NetworkOptions):
     own_experts: int = Field(1, ge=1, description="experts of each task's own")
 
 
-class AITMOptions(NetworkOptions):
-    """AITM; where the authors' released code differs from the paper, the paper is the default."""
+class AITMOptions(PresetParameters, NetworkOptions):
+    """AITM; where the authors' released code differs from the paper, the paper is followed.
 
+    The preset ``tuned`` deviates from the paper in one way: each step is predicted given the one before, and products
+    lead end to end (docs/accuracy.md).
+    """
+
+    PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
+        "tuned": {"output": "product", "alpha": 0.0},
+        "paper": {"output": "independent", "alpha": 0.6},
+    }
+
+    preset: Preset = "tuned"
     tower: Tower = Tower()
-    alpha: float = Field(0.6, ge=0, description="weight of the behavioural expectation calibrator, eq. 13")
+    output: Literal["independent", "product"] = Field(
+        BY_PRESET,
+        description="end to end by itself (eq. 10), or the product of the probabilities given the step before",
+    )
+    residual: bool = Field(False, description="the logit of a step adds to that of the step before, as in ResFlow")
+    alpha: float = Field(BY_PRESET, ge=0, description="weight of the behavioural expectation calibrator, eq. 13")
     batch_norm: bool = Field(False, description="the release's 'standard' file normalises before the activation")
     transfer_dropout: float = Field(0.3, ge=0, lt=1, description="of g; the paper is silent, the release has 0.3")
     attention_bias: bool = Field(False, description="of h1, h2, h3; the paper is silent, the release has none")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if self.output == "product" and self.alpha:
+            raise ValueError(
+                f"alpha is {self.alpha:g}, the weight of the calibrator, which has nothing to do where output is "
+                "product; set output to independent (preset: paper), or alpha to 0"
+            )
         if self.batch_norm and self.tower.kind == "afm":
             raise ValueError("batch_norm is true, but a tower of kind afm has no layers to normalise; set it to false")
         return self
+
+
+class ResFlowOptions(NetworkOptions):
+    """ResFlow."""
+
+    tower: Tower = Tower()

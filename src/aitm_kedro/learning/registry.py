@@ -20,6 +20,7 @@ from aitm_kedro.learning.network_options import (
     MLPOptions,
     MMoEOptions,
     PLEOptions,
+    ResFlowOptions,
     SharedBottomOptions,
 )
 from aitm_kedro.learning.networks.learner import network
@@ -33,6 +34,7 @@ MODELS: dict[str, type[Learner]] = {
     "omoe": network("omoe:OMoE", MMoEOptions),
     "mmoe": network("mmoe:MMoE", MMoEOptions),
     "ple": network("ple:PLE", PLEOptions),
+    "resflow": network("resflow:ResFlow", ResFlowOptions),
     "aitm": network("aitm:AITM", AITMOptions, inspectable=True),
     "naive_bayes": NaiveBayes,
     "logistic": Logistic,

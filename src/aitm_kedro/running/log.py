@@ -128,8 +128,8 @@ class Shortening(logging.Formatter):
 class Milestones(logging.Filter):
     """Lets warnings and milestones through to the console; on a terminal, progress takes one line that is written over.
 
-    What Kedro's runners say is left out. After an error they advise to go on from the node that failed, or to repeat the
-    command, whatever has to be mended before.
+    What Kedro's runners say is left out. After an error they advise to go on from the node that failed, or to repeat
+    the command, whatever has to be mended before.
 
     Args:
         console: that the handler prints to.

@@ -98,7 +98,7 @@ def test_ait_with_bias_uses_it_in_all_three_projections() -> None:
 
 
 def test_loss_is_the_mean_over_rows_of_both_parts() -> None:
-    model = _model(3, alpha=0.6)
+    model = _model(3, alpha=0.6, preset="paper")
     logits = torch.tensor([[1.0, -2.0, 0.5], [-0.3, 0.2, -4.0]])
     labels = torch.tensor([[1.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
     total = 0.0
@@ -119,7 +119,7 @@ def test_calibrator_is_averaged_not_summed() -> None:
 
 def test_loss_with_weights_is_the_weighted_sum_over_all_rows() -> None:
     """Rows count in both parts, tasks in the cross-entropy alone; the divisor stays the number of rows."""
-    model = _model(3, alpha=0.6)
+    model = _model(3, alpha=0.6, preset="paper")
     logits = torch.tensor([[1.0, -2.0, 0.5], [-0.3, 0.2, -4.0]])
     labels = torch.tensor([[1.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
     rows, tasks, total = [0.5, 3.0], [2.0, 1.0, 0.25], 0.0
@@ -152,6 +152,20 @@ def test_any_batch_works_with_batch_norm(rows: int, mode: bool) -> None:
     model = _model(4, batch_norm=True).train(mode)
     output = model(Batch(torch.zeros(rows, len(SIZES), dtype=torch.int64)))
     assert torch.isfinite(model.loss(output, torch.ones(rows, len(STEPS))))
+
+
+def test_presets_decide_what_is_left_open() -> None:
+    tuned, paper = AITMOptions(output=None), AITMOptions(preset="paper")
+    assert (tuned.output, tuned.alpha, paper.output, paper.alpha) == ("product", 0, "independent", 0.6)
+    assert AITMOptions(preset="paper", alpha=0.3).changed() == {"preset": "paper", "alpha": 0.3}
+    assert AITMOptions(residual=True).changed() == {"residual": True}
+    with pytest.raises(ValidationError, match="Input should be 'tuned' or 'paper'"):
+        AITMOptions(preset="best")
+
+
+def test_products_leave_the_calibrator_nothing_to_do() -> None:
+    with pytest.raises(ValidationError, match=r"alpha is 0\.6, the weight of the calibrator, which has nothing to do"):
+        AITMOptions(alpha=0.6)
 
 
 def test_batch_norm_needs_layers() -> None:

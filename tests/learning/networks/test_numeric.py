@@ -1,6 +1,7 @@
 """The seam for ways to embed numeric features by their values: one line in ``NUMERIC_KINDS``, one class."""
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from unittest.mock import patch
 
@@ -17,6 +18,7 @@ from aitm_kedro.core.features import FeatureSpec
 from aitm_kedro.evaluation.auc import auc
 from aitm_kedro.learning.layers.batch import Batch
 from aitm_kedro.learning.layers.embedding import EmbeddingTable, FeatureEmbedding, NumericEmbedding
+from aitm_kedro.learning.layers.numeric import PiecewiseLinear
 from aitm_kedro.learning.network_options import NUMERIC_KINDS, MLPOptions
 from aitm_kedro.learning.parameters import Training
 from aitm_kedro.learning.registry import find, load_trained
@@ -183,6 +185,45 @@ def test_values_that_are_missing_end_in_a_sentence(name: str, kind: str) -> None
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_an_unknown_kind_ends_in_a_sentence(name: str) -> None:
-    with pytest.raises(ValidationError, match="numeric is 'splines'; choose among bins, standardised"):
+    with pytest.raises(
+        ValidationError, match="numeric is 'splines'; choose among bins, piecewise_linear, standardised"
+    ):
         find(name).Options.model_validate({"numeric": "splines"})
     assert MLPOptions().numeric == "bins"
+
+
+def test_piecewise_linear_is_written_out() -> None:
+    """Equation 1 of Gorishniy et al. 2022 over the smallest value, the edges of the bins, and the largest value."""
+    torch.manual_seed(0)
+    embedding = PiecewiseLinear([AGE], dim=3)
+    weight, bias = embedding.weight[0].detach().numpy(), embedding.bias[0, 0].detach().numpy()
+    knots = [AGES.minimum, *AGE.edges, AGES.maximum]
+    values = [5, 17.5, 30, 36, 44, 80, 3, 900]
+    for value, vector in zip(
+        values, embedding(torch.tensor(values, dtype=torch.float32)[:, None]).detach(), strict=True
+    ):
+        parts = [min(max((value - a) / (b - a), 0), 1) for a, b in pairwise(knots)]
+        assert np.allclose(vector[0], np.array(parts) @ weight + bias, atol=1e-6)
+    nothing = embedding(torch.tensor([[float("nan")]])).detach()
+    assert torch.equal(nothing[0], embedding.null[0].detach())
+
+
+@pytest.mark.parametrize("edges", [(), (5.0,), (80.0,), (5.0, 80.0)])
+def test_piecewise_linear_takes_any_edges(edges: tuple[float, ...]) -> None:
+    """Edges at the ends of the values make no pieces, and a feature may have fewer pieces than another one."""
+    few = AGE.model_copy(update={"name": "few", "edges": edges, "ids": len(edges) + 2})
+    found = PiecewiseLinear([AGE, few], dim=2)(torch.tensor([[40.0, 40.0], [float("nan"), 5.0]]))
+    assert found.shape == (2, 2, 2)
+    assert torch.isfinite(found).all()
+    found.sum().backward()
+
+
+def test_piecewise_linear_of_equal_values() -> None:
+    flat = AGE.model_copy(update={"edges": (), "statistics": AGES.model_copy(update={"minimum": 7.0, "maximum": 7.0})})
+    found = PiecewiseLinear([flat], dim=2)(torch.tensor([[7.0], [8.0], [6.0]]))
+    assert torch.isfinite(found).all()
+
+
+def test_piecewise_linear_learns_what_values_tell() -> None:
+    trained = fit("aitm", TRAIN, VALID, options={"numeric": "piecewise_linear"}, max_epochs=8)
+    assert auc(VALID.labels[:, 0], trained.predict(VALID)[:, 0]) > 0.7

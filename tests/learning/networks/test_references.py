@@ -229,3 +229,45 @@ def test_one_field_has_no_pairs() -> None:
 def test_a_bare_name_is_a_kind() -> None:
     assert Tower.model_validate("nfm") == Tower(kind="nfm")
     assert Expert.model_validate("afm") == Expert(kind="afm", layers=(64, 32, 16))
+
+
+@TASKS
+def test_resflow(tasks: int) -> None:
+    """Every layer of a tower, and every logit, adds to those of the step before."""
+    model, state = make("resflow", tasks)
+    ids = draw_ids()
+    expected = []
+    for row in ids.numpy():
+        before: list[np.ndarray] = []
+        logits: list[float] = []
+        for task in range(tasks):
+            x, made = np.concatenate(vectors_of(state["embedding.table.weight"], row)), []
+            for layer in range(3):
+                matrix, bias = (state[f"towers.mlp.layers.{layer}.{what}"][task] for what in ("weight", "bias"))
+                x = np.maximum(matrix @ x + bias[:, 0], 0) + (before[layer] if task else 0)
+                made.append(x)
+            before = made
+            logits.append(head_of(state, task, x) + (logits[-1] if task else 0))
+        expected.append(logits)
+    assert np.allclose(model(Batch(ids)).detach(), expected, atol=1e-3, rtol=1e-4)
+
+
+@pytest.mark.parametrize("residual", [False, True])
+def test_aitm_as_products(residual: bool) -> None:
+    """Its heads are probabilities given the step before; what they come to is what ESMM makes of the same logits."""
+    independent, _ = make("aitm", 3, preset="paper")
+    model, _ = make("aitm", 3, residual=residual)
+    batch = Batch(draw_ids())
+    logits = independent(batch).detach().double().numpy()
+    logits = logits.cumsum(axis=1) if residual else logits
+    expected = (1 / (1 + np.exp(-logits))).cumprod(axis=1)
+    output = model(batch)
+    found = model.probabilities(output).detach().numpy()
+    assert np.allclose(found, expected, atol=1e-5)
+    assert (np.diff(found, axis=1) <= 0).all()
+    labels = torch.tensor([[1.0, 1.0, 0.0]] * 6)
+    likely = np.where(labels.numpy() == 1, expected, 1 - expected)
+    usual = likely.min(axis=1) > 1e-3  # beyond that float32 and the slow way differ
+    assert usual.any()
+    losses = -np.log(likely[usual]).sum(axis=1)
+    assert model.loss(output[usual], labels[usual]).item() == pytest.approx(losses.mean(), rel=1e-3)

@@ -21,7 +21,7 @@ TRAIN, VALID = make_table(300, seed=0), make_table(200, seed=1)
 @pytest.fixture(scope="module")
 def trained() -> TrainedNetwork:
     """With running statistics, which are no parameters, and an option that is no default."""
-    return fit("aitm", TRAIN, VALID, options={"batch_norm": True, "alpha": 0.3}, max_epochs=1)
+    return fit("aitm", TRAIN, VALID, options={"preset": "paper", "batch_norm": True, "alpha": 0.3}, max_epochs=1)
 
 
 @pytest.fixture
@@ -101,13 +101,14 @@ def test_bfloat16_trains_float32(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_main_steps_decide_and_parts_stop_by_themselves(name: str) -> None:
-    history = fit(name, TRAIN, VALID, main_steps=["apply", "approve"], max_epochs=2).history
+    options = {"main_steps": ["apply", "approve"], "max_epochs": 2, "preset": "paper"}
+    history = fit(name, TRAIN, VALID, **options).history
     if name == "mlp":
         assert list(history.parts) == list(TRAIN.steps)
-        assert all(part.main_steps == (step,) for step, part in history.parts.items())
+        assert all(part.deciding_steps == part.steps == (step,) for step, part in history.parts.items())
         assert history.parameters == sum(part.parameters for part in history.parts.values())
     else:
-        assert (history.main_steps, history.parts) == (("apply", "approve"), {})
+        assert (history.deciding_steps, history.parts) == (("apply", "approve"), {})
         assert [validation.epoch for validation in history.validations] == [1, 2]
 
 

@@ -11,6 +11,7 @@ from aitm_kedro.core import progress
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.examples import Examples
 from aitm_kedro.evaluation.auc import auc
+from aitm_kedro.evaluation.recalibration import recalibrated_log_loss
 from aitm_kedro.learning.history import History
 from aitm_kedro.learning.networks.aitm import calibrator
 from aitm_kedro.learning.networks.base import Network
@@ -19,11 +20,11 @@ from aitm_kedro.learning.training.batches import shuffled_batches
 from aitm_kedro.learning.training.devices import choose_device
 from aitm_kedro.learning.training.loop import fit
 from aitm_kedro.learning.training.predict import predict
-from aitm_kedro.learning.training.stopping import deciding_metric, step_aucs, validation_marks
+from aitm_kedro.learning.training.stopping import step_aucs, validation_marks
 
 SIZES, STEPS = (6, 40, 300), ("click", "apply", "approve")
 FEATURES = specs_of(SIZES, names=("age", "city", "creative"))
-FAST = Training(batch_size=250, max_epochs=3, device="cpu", threads=1)
+FAST = Training(preset="paper", batch_size=250, max_epochs=3, device="cpu", threads=1)
 
 LOSSES = [2.0251, 1.8372, 1.6343]
 """Training losses of FAST, epoch by epoch; a refactoring must reproduce them."""
@@ -31,7 +32,7 @@ LOSSES = [2.0251, 1.8372, 1.6343]
 
 def _train(train: Examples, valid: Examples, **changes: object) -> tuple[Network, History]:
     torch.manual_seed(0)
-    model = make_network("aitm", FEATURES, STEPS)
+    model = make_network("aitm", FEATURES, STEPS, preset="paper")
     options = Training(**FAST.model_dump() | changes)
     return model, fit(model, train, valid, options=options, main_steps=("apply", "approve"), seed=0)
 
@@ -251,7 +252,7 @@ def test_task_weights_scale_the_losses_and_the_deciding_metric(train: Examples, 
     weights = {"click": 0.5, "approve": 3.0}
     model, history = _train(train, valid, task_weights=weights, max_epochs=1, batch_size=len(train))
     torch.manual_seed(0)
-    fresh = make_network("aitm", FEATURES, STEPS).train()
+    fresh = make_network("aitm", FEATURES, STEPS, preset="paper").train()
     torch.manual_seed(0)  # of dropout, as the loop sets it
     (labelled,) = shuffled_batches(
         train, batch_size=len(train), generator=torch.Generator().manual_seed(0), device=torch.device("cpu")
@@ -276,11 +277,31 @@ def test_row_weights_count_in_validation(train: Examples, valid: Examples) -> No
         assert expected != auc(valid.labels[:, t], y[:, t])
 
 
-def test_deciding_metric() -> None:
-    aucs = {"click": 0.5, "apply": 0.7, "approve": None}
-    assert deciding_metric(aucs, ["click", "apply", "approve"]) == pytest.approx(0.6)
-    assert deciding_metric(aucs, ["click", "apply", "approve"], {"apply": 3.0}) == pytest.approx(0.65)
-    assert deciding_metric(aucs, ["apply"], {"apply": 3.0}) == pytest.approx(0.7)
+def test_log_loss_decides_over_all_steps(train: Examples, valid: Examples) -> None:
+    model, history = _train(train, valid, stop_on="log_loss", learning_rate=0.05, max_epochs=6, patience=6, l2=0.0)
+    deciding = [v.deciding for v in history.validations]
+    assert np.argmin(deciding) < len(deciding) - 1, "the last state is the best; the test sees nothing"
+    assert [v.best for v in history.validations] == [d == min(deciding[: i + 1]) for i, d in enumerate(deciding)]
+    y = predict(model, valid)
+    losses = [recalibrated_log_loss(valid.labels[:, t], y[:, t]) for t in range(3)]
+    assert history.best_deciding == min(deciding) == pytest.approx(np.mean(losses))
+    assert (history.decided_by, history.deciding_steps) == ("log_loss", STEPS)
+
+
+def test_averaged_weights_are_judged_and_kept(train: Examples, valid: Examples) -> None:
+    plain, _ = _train(train, valid, max_epochs=2)
+    model, history = _train(train, valid, max_epochs=2, average=1.0)
+    assert not torch.equal(model.output.weight, plain.output.weight)
+    aucs = step_aucs(valid, predict(model, valid))
+    assert history.validations[-1].best
+    assert history.validations[-1].valid_auc == aucs
+    again, _ = _train(train, valid, max_epochs=2, average=1.0)
+    assert all(torch.equal(part, again.state_dict()[name]) for name, part in model.state_dict().items())
+
+
+def test_batches_follow_the_rows(train: Examples, valid: Examples) -> None:
+    _, history = _train(train, valid, max_epochs=1, batch_size="auto")
+    assert history.batch_size == 256
 
 
 @pytest.mark.parametrize("split", ["train", "validation"])

@@ -19,9 +19,10 @@ from aitm_kedro.learning.network_options import Tower
 # A = attention factor
 
 
-def layers_over(inputs: int, *, count: int, options: Tower, batch_norm: bool) -> GroupedMLP:
+def layers_over(inputs: int, *, count: int, options: Tower, batch_norm: bool, residual: bool) -> GroupedMLP:
     """The layers of a tower, over ``inputs`` numbers a row."""
-    return GroupedMLP(inputs, count=count, layers=options.layers, dropout=options.dropout, batch_norm=batch_norm)
+    widths, rates = options.layers, options.dropout
+    return GroupedMLP(inputs, count=count, layers=widths, dropout=rates, batch_norm=batch_norm, residual=residual)
 
 
 class Scalars(nn.Module):
@@ -61,10 +62,18 @@ class NFMTowers(nn.Module):
         batch of B rows, vectors [B, F * D] -> [T, K, B]
     """
 
-    def __init__(self, embedding: FeatureEmbedding, *, count: int, options: Tower, batch_norm: bool = False) -> None:
+    def __init__(
+        self,
+        embedding: FeatureEmbedding,
+        *,
+        count: int,
+        options: Tower,
+        batch_norm: bool = False,
+        residual: bool = False,
+    ) -> None:
         super().__init__()
         self.dim = embedding.dim
-        self.mlp = layers_over(embedding.dim, count=count, options=options, batch_norm=batch_norm)
+        self.mlp = layers_over(embedding.dim, count=count, options=options, batch_norm=batch_norm, residual=residual)
         self.scalars = Scalars(embedding, count=count, width=options.layers[-1])
 
     def forward(self, batch: Batch, vectors: Tensor) -> Tensor:
@@ -82,10 +91,18 @@ class DeepFMTowers(nn.Module):
         batch of B rows, vectors [B, F * D] -> [T, K, B]
     """
 
-    def __init__(self, embedding: FeatureEmbedding, *, count: int, options: Tower, batch_norm: bool = False) -> None:
+    def __init__(
+        self,
+        embedding: FeatureEmbedding,
+        *,
+        count: int,
+        options: Tower,
+        batch_norm: bool = False,
+        residual: bool = False,
+    ) -> None:
         super().__init__()
         self.dim = embedding.dim
-        self.mlp = layers_over(embedding.width, count=count, options=options, batch_norm=batch_norm)
+        self.mlp = layers_over(embedding.width, count=count, options=options, batch_norm=batch_norm, residual=residual)
         self.scalars = Scalars(embedding, count=count, width=options.layers[-1])
 
     def forward(self, batch: Batch, vectors: Tensor) -> Tensor:
@@ -109,9 +126,18 @@ class AFMTowers(nn.Module):
     left: Tensor
     right: Tensor
 
-    def __init__(self, embedding: FeatureEmbedding, *, count: int, options: Tower, batch_norm: bool = False) -> None:
+    def __init__(
+        self,
+        embedding: FeatureEmbedding,
+        *,
+        count: int,
+        options: Tower,
+        batch_norm: bool = False,
+        residual: bool = False,
+    ) -> None:
         super().__init__()
         assert not batch_norm, "there is no layer to normalise"
+        self.residual = residual
         self.dim, self.count, self.dropout = embedding.dim, count, options.dropout[-1]
         pairs = torch.combinations(torch.arange(len(embedding.features)), 2)  # [P, 2]
         self.register_buffer("left", pairs[:, 0], persistent=False)
@@ -129,5 +155,6 @@ class AFMTowers(nn.Module):
         scores = self.score(hidden).view(self.count, 1, len(self.left), len(vectors))
         shares = torch.softmax(scores, dim=2)  # [T, 1, P, B]
         pooled = (shares * products).sum(2)  # [T, D, B]
-        tower: Tensor = self.projection(F.dropout(pooled, self.dropout, self.training)) + self.scalars(batch)
+        projected: Tensor = self.projection(F.dropout(pooled, self.dropout, self.training))
+        tower: Tensor = (projected.cumsum(0) if self.residual else projected) + self.scalars(batch)
         return tower

@@ -122,6 +122,7 @@ class GroupedMLP(nn.Module):
         layers: widths; the last one is K.
         dropout: a rate for each layer, rounded to multiples of 1/256.
         batch_norm: normalise before each ReLU.
+        residual: add to the output of a layer those of the same layer in all networks before.
 
     Shape:
         [I, B] -> [T, K, B]
@@ -132,9 +133,17 @@ class GroupedMLP(nn.Module):
     """
 
     def __init__(
-        self, inputs: int, *, count: int, layers: Sequence[int], dropout: Sequence[float], batch_norm: bool = False
+        self,
+        inputs: int,
+        *,
+        count: int,
+        layers: Sequence[int],
+        dropout: Sequence[float],
+        batch_norm: bool = False,
+        residual: bool = False,
     ) -> None:
         super().__init__()
+        self.residual = residual
         widths: Sequence[int] = (inputs, *layers)
         self.dropout = tuple(dropout)
         self.layers = nn.ModuleList(GroupedLinear(count, i, h) for i, h in zip(widths, layers, strict=False))
@@ -144,6 +153,8 @@ class GroupedMLP(nn.Module):
         """Run all networks."""
         for layer, norm, rate in zip(self.layers, self.norms, self.dropout, strict=True):
             x = relu_dropout(norm(layer(x)), rate=rate, training=self.training)
+            if self.residual:
+                x = x.cumsum(0)
         return x
 
 

@@ -23,9 +23,17 @@ class MLPTowers(nn.Module):
         batch of B rows, vectors [B, F * D] -> [T, K, B]
     """
 
-    def __init__(self, embedding: FeatureEmbedding, *, count: int, options: Tower, batch_norm: bool = False) -> None:
+    def __init__(
+        self,
+        embedding: FeatureEmbedding,
+        *,
+        count: int,
+        options: Tower,
+        batch_norm: bool = False,
+        residual: bool = False,
+    ) -> None:
         super().__init__()
-        self.mlp = layers_over(embedding.width, count=count, options=options, batch_norm=batch_norm)
+        self.mlp = layers_over(embedding.width, count=count, options=options, batch_norm=batch_norm, residual=residual)
 
     def forward(self, batch: Batch, vectors: Tensor) -> Tensor:
         """Run all towers."""
@@ -36,7 +44,9 @@ class MLPTowers(nn.Module):
 KINDS = {"mlp": MLPTowers, "nfm": NFMTowers, "deepfm": DeepFMTowers, "afm": AFMTowers}
 
 
-def build_towers(embedding: FeatureEmbedding, *, count: int, options: Tower, batch_norm: bool = False) -> nn.Module:
+def build_towers(
+    embedding: FeatureEmbedding, *, count: int, options: Tower, batch_norm: bool = False, residual: bool = False
+) -> nn.Module:
     """Towers of one kind over embeddings of F fields.
 
     Args:
@@ -44,6 +54,7 @@ def build_towers(embedding: FeatureEmbedding, *, count: int, options: Tower, bat
         count: T.
         options: kind and sizes.
         batch_norm: normalise before each ReLU of the layers.
+        residual: each layer of a tower adds to that of the tower before.
 
     Returns:
         A module: batch of B rows, vectors [B, F * D] -> [T, K, B], K the width of the last layer.
@@ -60,4 +71,4 @@ def build_towers(embedding: FeatureEmbedding, *, count: int, options: Tower, bat
         torch.Size([2, 32, 7])
     """
     kind: Callable[..., nn.Module] = KINDS[options.kind]
-    return kind(embedding, count=count, options=options, batch_norm=batch_norm)
+    return kind(embedding, count=count, options=options, batch_norm=batch_norm, residual=residual)

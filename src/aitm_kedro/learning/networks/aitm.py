@@ -5,7 +5,9 @@ Targeted Display Advertising", KDD 2021, https://doi.org/10.1145/3447548.3467071
 
 Where the paper is silent the authors' release is followed: g has ReLU and dropout 0.3, h_1, h_2 and h_3 are linear
 without bias and shared by all stages, they and the embeddings start from N(0, 0.01). Options bring in what the release
-does otherwise. Our deviations: other layers start as torch.nn.Linear; dropout rates are rounded to 1/256.
+does otherwise. Our deviations: other layers start as torch.nn.Linear; dropout rates are rounded to 1/256; and in the
+preset ``tuned`` the heads are probabilities of each step given the one before, whose products keep the order of the
+steps, so that the calibrator has nothing to do.
 """
 
 from collections.abc import Sequence
@@ -21,7 +23,7 @@ from aitm_kedro.learning.layers.grouped import Heads
 from aitm_kedro.learning.layers.tower import build_towers
 from aitm_kedro.learning.layers.transfer import AIT, Transfer
 from aitm_kedro.learning.network_options import AITMOptions
-from aitm_kedro.learning.networks.base import Network, cross_entropy
+from aitm_kedro.learning.networks.base import Network, cross_entropy, log_products, product_cross_entropy
 
 # B = rows of a batch, F = fields, T = tasks (steps), K = width of a tower's output
 
@@ -60,7 +62,7 @@ class AITM(Network):
     def __init__(self, *, features: Sequence[FeatureSpec], steps: Sequence[str], options: AITMOptions) -> None:
         super().__init__(steps)
         tasks, width = len(steps), options.tower.layers[-1]
-        self.alpha = options.alpha
+        self.alpha, self.is_product, self.residual = options.alpha, options.output == "product", options.residual
         self.embedding = FeatureEmbedding(features, dim=options.embedding_dim, numeric=options.numeric)
         self.towers = build_towers(self.embedding, count=tasks, options=options.tower, batch_norm=options.batch_norm)
         self.transfers = nn.ModuleList(Transfer(width, dropout=options.transfer_dropout) for _ in range(tasks - 1))
@@ -68,13 +70,19 @@ class AITM(Network):
         self.output = Heads(tasks, width)
 
     def forward(self, batch: Batch) -> Tensor:
-        """Logits [B, T] of the end-to-end probabilities (eq. 10)."""
+        """Logits [B, T]: of the end-to-end probabilities (eq. 10), or of each step given the one before."""
         _, _, z, _ = self._pass(batch)
         logits: Tensor = self.output(torch.stack(z))
-        return logits
+        return logits.cumsum(1) if self.residual else logits
+
+    def probabilities(self, output: Tensor) -> Tensor:
+        """End-to-end probabilities [B, T]."""
+        return log_products(output).exp() if self.is_product else torch.sigmoid(output)
 
     def loss(self, output: Tensor, labels: Tensor, weights: LossWeights = ALL_ALIKE) -> Tensor:
-        """Cross-entropy plus alpha times the behavioural expectation calibrator (eq. 13)."""
+        """Cross-entropy plus alpha times the behavioural expectation calibrator (eq. 13), or that of products alone."""
+        if self.is_product:
+            return product_cross_entropy(output, labels, weights)
         entropy = cross_entropy(output, labels, weights)
         return entropy + self.alpha * calibrator(self.probabilities(output), weights.rows)
 

@@ -12,6 +12,9 @@ from aitm_kedro.learning.layers.embedding import FeatureEmbedding
 
 # B = rows of a batch, F = fields, T = steps
 
+NEARLY_ONE = -1e-30
+"""Largest log probability in a loss: above it the slope of log(1 - p) leaves the range of float32."""
+
 
 class Network(nn.Module):
     """A network that predicts every step of the funnel, end to end from the impression.
@@ -73,3 +76,26 @@ def cross_entropy(logits: Tensor, labels: Tensor, weights: LossWeights = ALL_ALI
     """
     summed = F.binary_cross_entropy_with_logits(logits, labels, weight=weights.matrix(), reduction="sum")
     return summed / len(logits)
+
+
+def log_products(logits: Tensor) -> Tensor:
+    """Logarithms of the products of conditional probabilities up to each step.
+
+    Shape:
+        logits of the conditional probabilities [B, T] -> [B, T]
+    """
+    return F.logsigmoid(logits).cumsum(1)
+
+
+def product_cross_entropy(logits: Tensor, labels: Tensor, weights: LossWeights = ALL_ALIKE) -> Tensor:
+    """``cross_entropy`` of the products of conditional probabilities, over all rows and not only where a step can be.
+
+    Ma et al., "Entire Space Multi-Task Model", SIGIR 2018, https://doi.org/10.1145/3209978.3210104, equation 3.
+
+    Shape:
+        logits of the conditional probabilities, labels end to end: [B, T] -> scalar
+    """
+    log_p = log_products(logits).clamp_max(NEARLY_ONE)
+    log_not_p = torch.log(-torch.expm1(log_p))
+    likelihoods, matrix = labels * log_p + (1 - labels) * log_not_p, weights.matrix()
+    return -(likelihoods if matrix is None else likelihoods * matrix).sum() / len(logits)

@@ -8,8 +8,6 @@ https://doi.org/10.1145/3397271.3401443, for longer chains. The loss looks at th
 from collections.abc import Sequence
 from typing import ClassVar
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from aitm_kedro.core.features import FeatureSpec
@@ -18,12 +16,9 @@ from aitm_kedro.learning.layers.embedding import FeatureEmbedding
 from aitm_kedro.learning.layers.grouped import Heads
 from aitm_kedro.learning.layers.tower import build_towers
 from aitm_kedro.learning.network_options import ESMMOptions
-from aitm_kedro.learning.networks.base import Network
+from aitm_kedro.learning.networks.base import Network, log_products, product_cross_entropy
 
 # B = rows of a batch, F = fields, T = tasks (steps)
-
-NEARLY_ONE = -1e-30
-"""Largest log probability in the loss: above it the slope of log(1 - p) leaves the range of float32."""
 
 
 class ESMM(Network):
@@ -52,16 +47,4 @@ class ESMM(Network):
 
     def loss(self, output: Tensor, labels: Tensor, weights: LossWeights = ALL_ALIKE) -> Tensor:
         """Cross-entropy of the end-to-end probabilities, summed over the steps, averaged over the rows."""
-        log_p = log_products(output).clamp_max(NEARLY_ONE)
-        log_not_p = torch.log(-torch.expm1(log_p))
-        likelihoods, matrix = labels * log_p + (1 - labels) * log_not_p, weights.matrix()
-        return -(likelihoods if matrix is None else likelihoods * matrix).sum() / len(output)
-
-
-def log_products(logits: Tensor) -> Tensor:
-    """Logarithms of the products of sigmoids up to each step.
-
-    Shape:
-        [B, T] -> [B, T]
-    """
-    return F.logsigmoid(logits).cumsum(1)
+        return product_cross_entropy(output, labels, weights)

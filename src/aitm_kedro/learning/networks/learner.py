@@ -10,7 +10,7 @@ from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.examples import Examples
 from aitm_kedro.core.features import FeatureSpec
 from aitm_kedro.core.funnel import Funnel
-from aitm_kedro.core.parameters import Parameters
+from aitm_kedro.core.parameters import MACHINE, Parameters
 from aitm_kedro.learning.history import History
 from aitm_kedro.learning.learner import Learner, ModelSpec, Trained, check_ids, check_values
 from aitm_kedro.learning.network_options import NetworkOptions
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from aitm_kedro.learning.networks.base import Network
 
 logger = logging.getLogger(__name__)
+
+UNTOLD = ("preset", *MACHINE)
+"""Parameters of training that the log leaves out where it names those that differ from the preset."""
 
 
 class NetworkLearner(Learner):
@@ -70,7 +73,14 @@ class NetworkLearner(Learner):
         if model.reads_values:
             for examples in (train, valid):
                 check_values(examples, features, model=self.name)
-        logger.info("training '%s' with seed %d on %s rows", self.name, seed, f"{len(train):,}")
+        logger.info(
+            "training '%s' with seed %d on %s rows, preset %s%s",
+            self.name,
+            seed,
+            f"{len(train):,}",
+            self.training.preset,
+            "".join(f", {key} {value}" for key, value in self.training.changed().items() if key not in UNTOLD),
+        )
         self._check_parts(model, valid)
         histories = [
             fit(
@@ -132,7 +142,7 @@ def sum_up(histories: Sequence[History]) -> History:
     first, count = histories[0], len(histories)
     per_epoch = sum(history.seconds_per_epoch or 0.0 for history in histories)
     return History(
-        parts={", ".join(history.main_steps): history for history in histories},
+        parts={", ".join(history.steps): history for history in histories},
         epochs=sum(history.epochs or 0.0 for history in histories) / count,
         best_epoch=sum(history.best_epoch or 0.0 for history in histories) / count,
         seconds=round(sum(history.seconds for history in histories), 3),

@@ -15,15 +15,15 @@ from aitm_kedro.learning.history import History, Validation
 from aitm_kedro.learning.layers.batch import LossWeights
 from aitm_kedro.learning.networks.base import Network
 from aitm_kedro.learning.parameters import Training
+from aitm_kedro.learning.training.averaging import WeightAverage
 from aitm_kedro.learning.training.batches import CHUNK, Labelled, shuffled_batches
 from aitm_kedro.learning.training.devices import autocast, choose_device, cpu_threads, keep_freed_memory
 from aitm_kedro.learning.training.optimisers import Optimiser
 from aitm_kedro.learning.training.predict import predict
 from aitm_kedro.learning.training.stopping import (
     EarlyStopping,
-    check_can_decide,
+    Judge,
     check_can_learn,
-    deciding_metric,
     step_aucs,
     validation_marks,
 )
@@ -45,9 +45,9 @@ def fit(
     Args:
         model: freshly built, or to be trained further.
         train: what to learn from.
-        valid: what decides, by the mean AUC of the main steps, when to stop and which state is best.
+        valid: what decides when to stop and which state is best, by ``options.stop_on``.
         options: of the loop.
-        main_steps: names of the steps that decide.
+        main_steps: those of the network's steps that decide where the AUC does.
         seed: of shuffling and dropout. The same seed gives the same numbers on the same machine with as many threads;
             on CUDA up to the order of atomic additions.
 
@@ -55,12 +55,13 @@ def fit(
         The history: every validation, the best epoch, speed and sizes.
 
     Raises:
-        InputError: a split is empty or has no positives of a step, no main step can be scored, the device is not there,
+        InputError: a split is empty or has no positives of a step, validation cannot decide, the device is not there,
             or the loss is no longer finite.
     """
+    judge = Judge(options.stop_on, steps=model.steps, main_steps=main_steps, task_weights=options.task_weights)
     check_can_learn(train)
-    check_can_decide(valid, main_steps)
-    run = _Run(model, train, valid, options=options, main_steps=main_steps, seed=seed)
+    judge.check(valid)
+    run = _Run(model, train, valid, options=options, judge=judge, seed=seed)
     with cpu_threads(options.threads):
         keep_freed_memory()
         run.train_until_stopped()
@@ -77,7 +78,7 @@ class _Run:
         valid: Examples,
         *,
         options: Training,
-        main_steps: Sequence[str],
+        judge: Judge,
         seed: int,
     ) -> None:
         self.device = choose_device(options.device)
@@ -85,7 +86,14 @@ class _Run:
         self.train, self.valid = (
             examples if model.reads_values else examples.without_values() for examples in (train, valid)
         )
-        self.options, self.main_steps, self.seed = options, main_steps, seed
+        self.options, self.judge, self.seed = options, judge, seed
+        self.batch_size = options.rows_in_batch(len(train))
+        self.batches_an_epoch = ceil(len(train) / self.batch_size)
+        self.average = (
+            WeightAverage(self.model, epochs=options.average, batches=self.batches_an_epoch)
+            if options.average
+            else None
+        )
         self.optimiser = Optimiser(self.model, options=options)
         self.stopping = EarlyStopping(patience=options.patience)
         self.progress = Progress(
@@ -94,6 +102,11 @@ class _Run:
         self.validations: list[Validation] = []
         weights = [options.task_weight(step) for step in model.steps]
         self.task_weights = torch.tensor(weights, device=self.device) if set(weights) != {1.0} else None
+
+    @property
+    def judged(self) -> Network:
+        """The network whose predictions count: that of the averaged weights, if they are averaged."""
+        return self.model if self.average is None else self.average.network
 
     @property
     def epoch(self) -> float:
@@ -118,9 +131,12 @@ class _Run:
         """What happened."""
         return History(
             validations=tuple(self.validations),
-            main_steps=tuple(self.main_steps),
+            steps=tuple(self.model.steps),
+            decided_by=self.judge.criterion,
+            deciding_steps=self.judge.steps,
+            batch_size=self.batch_size,
             best_epoch=self.stopping.best_epoch,
-            best_deciding=self.stopping.best,
+            best_deciding=self.stopping.best and self.stopping.best.deciding,
             epochs=round(self.epoch, 6),
             stopped_by="patience" if self.stopping.exhausted else "max_epochs",
             seconds=round(self.progress.seconds, 3),
@@ -135,7 +151,7 @@ class _Run:
 
     def _marks(self) -> list[int]:
         return validation_marks(
-            batches=ceil(len(self.train) / self.options.batch_size),
+            batches=self.batches_an_epoch,
             max_epochs=self.options.max_epochs,
             validate_every=self.options.validate_every,
         )
@@ -143,9 +159,7 @@ class _Run:
     def _batches(self) -> Iterator[Labelled]:
         generator = torch.Generator().manual_seed(self.seed)
         for _ in range(self.options.max_epochs):
-            yield from shuffled_batches(
-                self.train, batch_size=self.options.batch_size, generator=generator, device=self.device
-            )
+            yield from shuffled_batches(self.train, batch_size=self.batch_size, generator=generator, device=self.device)
 
     def _train_on(self, batches: Iterator[Labelled]) -> float:
         """Train on some batches; mean loss over their rows."""
@@ -157,8 +171,8 @@ class _Run:
             total += self._finite(torch.stack(losses).sum().item())  # the one place where the CPU waits for a GPU
             trained = sum(len(labelled.labels) for labelled in chunk)
             rows += trained
-            best = "none yet" if self.stopping.best is None else f"{self.stopping.best:.4f}"
-            self.progress.advance(trained, suffix=f"loss {total / rows:.5f}, best validation AUC {best}")
+            best = "none yet" if self.stopping.best is None else f"{self.stopping.best.deciding:.4f}"
+            self.progress.advance(trained, suffix=f"loss {total / rows:.5f}, best validation {best}")
         return total / rows
 
     def _step(self, labelled: Labelled) -> Tensor:
@@ -169,6 +183,8 @@ class _Run:
             loss = self.model.loss(self.model(labelled.batch), labelled.labels, weights)
         loss.backward()
         self.optimiser.step()
+        if self.average is not None:
+            self.average.update()
         return loss.detach()
 
     def _finite(self, loss: float) -> float:
@@ -180,11 +196,11 @@ class _Run:
         )
 
     def _validate(self, loss: float) -> None:
-        predictions = predict(self.model, self.valid)
+        predictions = predict(self.judged, self.valid)
         aucs = step_aucs(self.valid, predictions)
-        deciding = deciding_metric(aucs, self.main_steps, self.options.task_weights)
+        verdict = self.judge.judge(self.valid, predictions, aucs)
         epoch = round(self.epoch, 6)
-        best = self.stopping.update(deciding, epoch=epoch, model=self.model)
+        best = self.stopping.update(verdict, epoch=epoch, model=self.judged)
         self.validations.append(
             Validation(
                 epoch=epoch,
@@ -192,16 +208,16 @@ class _Run:
                 seconds=round(self.progress.seconds, 3),
                 train_loss=loss,
                 valid_auc=aucs,
-                deciding=deciding,
+                deciding=verdict.deciding,
                 best=best,
             )
         )
         logger.info(
-            "epoch %.2f: loss %.5f, validation AUC %.4f (mean of %s)%s, %s rows/s",
+            "epoch %.2f: loss %.5f, validation %s %.4f%s, %s rows/s",
             epoch,
             loss,
-            deciding,
-            ", ".join(self.main_steps),
+            self.judge.what,
+            verdict.deciding,
             ", the best so far" if best else "",
             f"{self.progress.rate:,.0f}",
         )

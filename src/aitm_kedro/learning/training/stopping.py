@@ -1,7 +1,8 @@
-"""When to validate, which validation decides, and when to stop."""
+"""When to validate, what decides which validation is best, and when to stop."""
 
 from collections.abc import Mapping, Sequence
 from math import ceil
+from typing import NamedTuple
 
 import numpy as np
 from torch import Tensor, nn
@@ -9,13 +10,90 @@ from torch import Tensor, nn
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.examples import Examples
 from aitm_kedro.evaluation.auc import auc
+from aitm_kedro.evaluation.recalibration import recalibrated_log_loss
 from aitm_kedro.learning.history import History
+from aitm_kedro.learning.parameters import Criterion
 
 # N = examples, T = steps
 
 
+PLATEAU = 1e-3
+"""Share of the constants' log loss by which a network must have come below it before patience begins to count."""
+
+
+class Verdict(NamedTuple):
+    """What a validation says.
+
+    Attributes:
+        deciding: of the criterion, as it is read: a log loss, or an AUC.
+        score: the same so that more is better.
+        has_learnt: False on the plateau that training starts from, where constants predict as well.
+    """
+
+    deciding: float
+    score: float
+    has_learnt: bool
+
+
+class Judge:
+    """Judges predictions on validation, by one criterion.
+
+    Args:
+        criterion: ``log_loss``: mean over all steps of the recalibrated log loss, as a share of that of constants;
+            ``main_auc``: mean AUC of the main steps. Means are weighted by ``task_weights``.
+        steps: of the network.
+        main_steps: of the funnel, those among ``steps``.
+        task_weights: 1 where a step has none.
+    """
+
+    def __init__(
+        self,
+        criterion: Criterion,
+        *,
+        steps: Sequence[str],
+        main_steps: Sequence[str],
+        task_weights: Mapping[str, float],
+    ) -> None:
+        self.criterion, self.task_weights = criterion, task_weights
+        self.steps = tuple(steps if criterion == "log_loss" else main_steps)
+
+    @property
+    def what(self) -> str:
+        """What decides, for the log: "log loss (mean of click, buy)"."""
+        name = "log loss" if self.criterion == "log_loss" else "AUC"
+        return f"{name} (mean of {', '.join(self.steps)})"
+
+    def check(self, valid: Examples) -> None:
+        """Make sure that validation can decide.
+
+        Raises:
+            InputError: there are no rows, or only one class of each step that decides.
+        """
+        if not len(valid):
+            raise InputError("the validation split is empty; change the shares or dates under split")
+        if set(self.steps) <= set(valid.steps_of_one_class()):
+            wanted = "step" if self.criterion == "log_loss" else f"step in funnel.main_steps {list(self.steps)}"
+            other = "" if self.criterion == "log_loss" else " or name other main steps"
+            raise InputError(
+                f"validation has only one class of every {wanted}, so nothing can decide when to stop; give split more "
+                f"validation rows{other}"
+            )
+
+    def judge(self, valid: Examples, predictions: np.ndarray, aucs: Mapping[str, float | None]) -> Verdict:
+        """Judge predictions [N, T] of all steps of ``valid``, whose AUCs are known; steps of one class do not count."""
+        known = [step for step in self.steps if aucs[step] is not None]
+        weights = [self.task_weights.get(step, 1.0) for step in known]
+        if self.criterion == "main_auc":
+            auc = float(np.average([aucs[step] for step in known], weights=weights))
+            return Verdict(auc, auc, has_learnt=True)
+        places = [valid.steps.index(step) for step in known]
+        losses = [recalibrated_log_loss(valid.labels[:, t], predictions[:, t], valid.row_weights) for t in places]
+        loss = float(np.average(losses, weights=weights))
+        return Verdict(loss, -loss, has_learnt=loss < 1 - PLATEAU)
+
+
 class EarlyStopping:
-    """Keeps the best state of a model and counts validations since.
+    """Keeps the best state of a model and counts validations since; on the plateau before learning none counts.
 
     Args:
         patience: validations without a better one before ``exhausted``.
@@ -23,17 +101,17 @@ class EarlyStopping:
 
     def __init__(self, *, patience: int) -> None:
         self.patience = patience
-        self.best: float | None = None
+        self.best: Verdict | None = None
         self.best_epoch: float | None = None
         self.since = 0
         self._state: dict[str, Tensor] = {}
 
-    def update(self, deciding: float, *, epoch: float, model: nn.Module) -> bool:
+    def update(self, verdict: Verdict, *, epoch: float, model: nn.Module) -> bool:
         """Note a validation; True if it is the best so far."""
-        if self.best is not None and deciding <= self.best:
-            self.since += 1
+        if self.best is not None and verdict.score <= self.best.score:
+            self.since += self.best.has_learnt
             return False
-        self.best, self.best_epoch, self.since = deciding, epoch, 0
+        self.best, self.best_epoch, self.since = verdict, epoch, 0
         self._state = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
         return True
 
@@ -78,26 +156,11 @@ def describe_cap(histories: Sequence[History], *, model: str, seed: int, max_epo
         return None
     which = f"'{model}' with seed {seed}"
     if len(histories) > 1:
-        which += f" (its network{'s' * (len(capped) > 1)} of {', '.join(', '.join(h.main_steps) for h in capped)})"
+        which += f" (its network{'s' * (len(capped) > 1)} of {', '.join(', '.join(h.steps) for h in capped)})"
     return (
         f"{which} may not have finished learning: the last epoch that training.max_epochs ({max_epochs}) allows was "
         f"its best on validation; raise training.max_epochs."
     )
-
-
-def check_can_decide(valid: Examples, main_steps: Sequence[str]) -> None:
-    """Make sure that validation can score a main step.
-
-    Raises:
-        InputError: it cannot, or there are no rows.
-    """
-    if not len(valid):
-        raise InputError("the validation split is empty; change the shares or dates under split")
-    if set(main_steps) <= set(valid.steps_of_one_class()):
-        raise InputError(
-            f"validation has only one class of every step in funnel.main_steps {list(main_steps)}, so no AUC can "
-            f"decide when to stop; give split more validation rows or name other main steps"
-        )
 
 
 def check_can_learn(train: Examples) -> None:
@@ -120,14 +183,3 @@ def step_aucs(examples: Examples, predictions: np.ndarray) -> dict[str, float | 
     """AUC of every step, from predictions [N, T]; None where one class is absent."""
     labels, weights = examples.labels, examples.row_weights
     return {step: auc(labels[:, t], predictions[:, t], weights) for t, step in enumerate(examples.steps)}
-
-
-def deciding_metric(
-    aucs: Mapping[str, float | None], main_steps: Sequence[str], task_weights: Mapping[str, float] | None = None
-) -> float:
-    """Mean AUC of the main steps that have one, by the weights of their tasks (1 where a step has none)."""
-    known = [step for step in main_steps if aucs[step] is not None]
-    values = np.array([aucs[step] for step in known], np.float64)
-    if not task_weights:
-        return float(values.mean())
-    return float(np.average(values, weights=[task_weights.get(step, 1.0) for step in known]))

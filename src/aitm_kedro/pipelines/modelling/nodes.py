@@ -76,7 +76,7 @@ def train(
     check_one_preparation(train_examples, valid_examples, feature_specs, sampling_report)
     check_row_weights(train_examples, valid_examples)
     if run.reads_training:
-        warn_of_large_batch(training.batch_size, rows=len(train_examples))
+        warn_of_large_batch(training.rows_in_batch(len(train_examples)), rows=len(train_examples))
     fields = [spec.name for spec in feature_specs.features]
     train, valid = (part.of_fields(fields).of_steps(funnel.steps) for part in (train_examples, valid_examples))
     provenance = Provenance.now(
