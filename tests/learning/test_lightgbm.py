@@ -87,7 +87,9 @@ def test_validation_chooses_encoding_and_round(splits: tuple[Examples, Examples]
 def test_a_best_round_at_the_cap_is_warned_of(
     splits: tuple[Examples, Examples], caplog: pytest.LogCaptureFixture
 ) -> None:
-    capped, free = (train(splits, max_rounds=rounds, encodings=("native",)).history for rounds in (2, 300))
+    capped, free = (
+        train(splits, preset="paper", max_rounds=rounds, encodings=("native",)).history for rounds in (2, 300)
+    )
     assert {chosen["stopped_by"] for chosen in capped.chosen.values()} == {"max_rounds"}
     assert {chosen["stopped_by"] for chosen in free.chosen.values()} == {"patience"}
     warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
@@ -106,9 +108,9 @@ def test_without_categories_there_is_one_encoding(splits: tuple[Examples, Exampl
     assert list(model.history.chosen["click"]["valid_auc"]) == ["native"]
 
 
-def test_the_papers_parameters_are_the_defaults_and_reach_the_trees(splits: tuple[Examples, Examples]) -> None:
-    options = LightGBMOptions()
-    model = train(splits)
+def test_the_papers_parameters_reach_the_trees(splits: tuple[Examples, Examples]) -> None:
+    options = LightGBMOptions(preset="paper")
+    model = train(splits, preset="paper", num_leaves=None)
     for name, value in {
         "learning_rate": 0.1,
         "feature_fraction": 0.9,
@@ -116,6 +118,7 @@ def test_the_papers_parameters_are_the_defaults_and_reach_the_trees(splits: tupl
         "bagging_freq": 5,
         "max_bin": 2000,
         "num_leaves": 70,
+        "lambda_l2": 0,
     }.items():
         assert getattr(options, name) == value
         assert f"[{name}: {value:g}]" in model.texts["click"]

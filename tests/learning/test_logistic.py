@@ -92,7 +92,7 @@ def test_a_step_that_validation_cannot_score_still_gets_a_model() -> None:
     train, valid = _examples(300, 0), _examples(300, 1)
     nothing = replace(valid, labels=np.zeros_like(valid.labels))
     model = _train(train, nothing)
-    assert model.history.chosen["buy"]["inverse_l2"] == 0.03
+    assert model.history.chosen["buy"]["inverse_l2"] == 0.001
     assert np.isfinite(model.predict(valid)).all()
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 from pydantic import Field, PositiveFloat
@@ -15,10 +15,11 @@ from aitm_kedro.core.examples import Examples
 from aitm_kedro.core.features import FeatureSpec, sizes_of
 from aitm_kedro.core.funnel import Funnel
 from aitm_kedro.core.parallel import cores
-from aitm_kedro.core.parameters import Parameters
+from aitm_kedro.core.parameters import BY_PRESET, Parameters, PresetParameters
 from aitm_kedro.evaluation.auc import auc
 from aitm_kedro.learning.history import History
 from aitm_kedro.learning.learner import Learner, ModelSpec, Trained, check_ids, step_weights
+from aitm_kedro.learning.parameters import Preset
 from aitm_kedro.learning.tensors import read_tensors, write_tensors
 
 if TYPE_CHECKING:
@@ -32,12 +33,16 @@ TOLERANCE = 1e-6
 """Relative gain of an iteration of the solver below which it stops."""
 
 
-class LogisticOptions(Parameters):
-    """One-hot logistic regression."""
+class LogisticOptions(PresetParameters):
+    """One-hot logistic regression; the preset ``tuned`` tries stronger L2, too. The paper has no such model."""
 
-    inverse_l2: tuple[PositiveFloat, ...] = Field(
-        (0.03, 0.1, 0.3, 1.0), min_length=1, description="C; validation chooses"
-    )
+    PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
+        "tuned": {"inverse_l2": (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)},
+        "paper": {"inverse_l2": (0.03, 0.1, 0.3, 1.0)},
+    }
+
+    preset: Preset = "tuned"
+    inverse_l2: tuple[PositiveFloat, ...] = Field(BY_PRESET, min_length=1, description="C; validation chooses")
     max_iterations: int = Field(200, ge=1)
 
 
