@@ -10,7 +10,7 @@ KEDRO_RUN = $(BIN)/kedro run
 IN_ENV = $(if $(filter-out base,$(ENV)),--env=$(ENV))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup full benchmark test test-fast test-faults lint format types contracts check viz viz-static package bench-training bench-ali-ccp ledger \
+.PHONY: help setup full benchmark test test-fast test-faults lint format types contracts check viz viz-static package bench-training bench-ali-ccp bench-accuracy ledger \
 	lock clean clean-data
 
 help: ## this list
@@ -80,6 +80,9 @@ bench-training: $(READY) ## training speed against the plain definition of the s
 
 bench-ali-ccp: $(READY) ## preparation of files in the Ali-CCP layout against a plain-Python reading (docs/ali_ccp.md)
 	$(BIN)/python benchmarks/ali_ccp.py
+
+bench-accuracy: $(READY) ## every run with five seeds on four real logs and base, hours (docs/accuracy.md; LOGS="films base" for some)
+	$(BIN)/python benchmarks/accuracy.py $(if $(LOGS),--logs $(LOGS))
 
 ledger: $(READY) ## recompute the simulator's ledger (docs/simulator.md)
 	$(BIN)/python -m aitm_kedro.sources.simulation

@@ -95,7 +95,7 @@ class TestNames:
         ("environment", "expected"),
         [
             ("tst", "There is no environment 'tst', since there is no folder conf/tst; did you mean 'test'?"),
-            ("zzz", "there are ali_ccp, base, industrial, industrial_20m and test."),
+            ("zzz", "there are ali_ccp, base, industrial, industrial_20m, paper and test."),
             ("../conf", "There is no environment '../conf'"),
         ],
     )

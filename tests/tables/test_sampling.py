@@ -181,3 +181,22 @@ def test_bad_classes_end_in_a_sentence(sample, splits):
         sample(train.assign(**dict.fromkeys(STEPS, 1)), valid)
     with pytest.raises(InputError, match=r"funnel\.segment names 'bank'"):
         sample(train.drop(columns="bank"), valid)
+
+
+@pytest.mark.parametrize(
+    ("segment", "sentence"),
+    [
+        (None, None),
+        (range(4000), "has 4,000 values in 4,000 train impressions, too many for figures of each"),
+        ("one", "has one value alone ('one') in all 4,000 train impressions"),
+        (pd.NA, "has one value alone ("),
+    ],
+)
+def test_segments_that_tell_nothing_are_warned_of(sample, splits, caplog, segment, sentence):
+    train, valid = splits
+    if segment is not None:
+        train["bank"] = pd.array(list(map(str, segment)), "string") if isinstance(segment, range) else segment
+        train["bank"] = train["bank"].astype("string")
+    sample(train, valid)
+    assert ("The segment" in caplog.text) == (sentence is not None)
+    assert (sentence or "") in caplog.text

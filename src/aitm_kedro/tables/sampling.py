@@ -21,6 +21,9 @@ from aitm_kedro.tables.values import as_category, small_table
 
 logger = logging.getLogger(__name__)
 
+FEW_IN_SEGMENT = 10
+"""Rows a segment, on average over all of them, below which figures of each say nothing."""
+
 _KEEP_ALL = "g"  # behind every hexadecimal digit
 _KEEP_NONE = ""  # before all of them
 _BUCKET = 2  # leading digits of the hash; only one bucket in 16**_BUCKET is ever ordered
@@ -47,6 +50,27 @@ def count_by_segment(table: ir.Table, funnel: Funnel) -> pd.DataFrame:
     frame: pd.DataFrame = counts.order_by("segment").to_pandas().set_index("segment")
     frame.columns = pd.Index(["rows", *funnel.steps])
     return frame.astype("int64")
+
+
+def warn_of_segments(train: pd.DataFrame, funnel: Funnel) -> None:
+    """Say so if the segment tells rows hardly apart, or nearly every one from every other.
+
+    Args:
+        train: ``count_by_segment`` of train.
+        funnel: which names the segment.
+    """
+    rows = int(train["rows"].sum())
+    if funnel.segment is None or not rows:
+        return
+    if len(train) > rows / FEW_IN_SEGMENT:
+        what = f"{len(train):,} values in {rows:,} train impressions, too many for figures of each"
+    elif len(train) == 1:
+        what = f"one value alone ('{train.index[0]}') in all {rows:,} train impressions"
+    else:
+        return
+    logger.warning(
+        f"The segment '{funnel.segment}' (funnel.segment) has {what}; name a column that divides the business, or null."
+    )
 
 
 def check_classes(train: pd.DataFrame, valid: pd.DataFrame, funnel: Funnel, *, aside: str = "") -> None:

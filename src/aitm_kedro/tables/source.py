@@ -296,14 +296,18 @@ def _scan(
     ingestion: Ingestion,
 ) -> dict[str, Any]:
     """Look at every value in one query, and check what must hold."""
-    expressions = {"rows": raw.count(), "null_ids": raw[IMPRESSION_ID].isnull().sum(), **measure(requirements)}
+    name = raw[IMPRESSION_ID]
+    missing = name.isnull() | (name.strip() == "") if name.type().is_string() else name.isnull()
+    expressions = {"rows": raw.count(), "missing_ids": missing.sum(), **measure(requirements)}
     if funnel.row_weight:
         expressions["largest_weight"] = as_number(raw[funnel.row_weight]).max()
     for name, column in times.items():
         expressions |= {f"{what}_of_{name}": value for what, value in examine(column, ingestion.time).items()}
     facts: dict[str, Any] = raw.aggregate(**expressions).to_pyarrow().to_pylist()[0]
-    if facts["null_ids"]:
-        raise InputError(f"column '{IMPRESSION_ID}' is null in {facts['null_ids']} rows; give every impression an id")
+    if facts["missing_ids"]:
+        raise InputError(
+            f"column '{IMPRESSION_ID}' is null or blank in {facts['missing_ids']} rows; give every impression an id"
+        )
     enforce(raw, requirements, facts)
     if facts.get("largest_weight") == 0:
         raise InputError(

@@ -55,6 +55,7 @@ def downsample_negatives(
     """
     splits = {"train": train, "valid": valid}
     before = {name: sampling.count_by_segment(table, funnel) for name, table in splits.items()}
+    sampling.warn_of_segments(before["train"], funnel)
     aside = consistency.rows_set_aside(labels, funnel)
     sampling.check_classes(before["train"], before["valid"], funnel, aside=aside)
     rates = sampling.keep_rates(before["train"], funnel, options)
