@@ -49,7 +49,9 @@ class Funnel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     steps: tuple[str, ...] = Field(min_length=1, description="names of the steps, and of their 0/1 label columns")
-    main_steps: tuple[str, ...] = Field(min_length=1, description="the steps that decide: early stopping, bold figures")
+    main_steps: tuple[str, ...] = Field(
+        min_length=1, description="of bold figures, of the best run, and of training.stop_on: main_auc"
+    )
     segment: str | None = Field(None, description="column that splits the business (the bank), or null")
     row_weight: str | None = Field(
         None, description="column with the weight of each row in loss and metrics, numbers from 0 on; null: all alike"
