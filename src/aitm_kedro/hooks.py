@@ -150,7 +150,7 @@ class ProjectHooks:
         identifier = run_params["run_id"]
         run = self._runs[identifier]
         try:
-            run.unnoted = run.unnoted or pipeline.nodes  # a ParallelRunner runs them in processes of its own
+            run.unnoted = pipeline.nodes  # a ParallelRunner runs them in processes, a ThreadRunner side by side
             run.note_lineages(identifier)
             record = record_run(
                 run_params=run_params,

@@ -79,6 +79,8 @@ def note_lineage(node: Node, catalog: Catalog, *, parameters: Mapping[str, Any],
     saved = [folder / save_version for folder in folders]
     if not all((version / version.parent.name).exists() for version in saved):
         return False
+    if all((version / FILE).exists() for version in saved):
+        return True
     inputs = {_plain(name): found for name in node.inputs if (found := _version(name, catalog))}
     used = {key: _with_defaults(key, parameters.get(key)) for key in _keys(node, catalog)}
     lineage = Lineage(inputs=inputs, parameters=used)
