@@ -48,7 +48,7 @@ class NetworkOptions(Parameters):
     """What every network can be told; a network's own options derive from it."""
 
     embedding_dim: int = Field(5, ge=1)
-    numeric: str = Field("piecewise_linear", description="how numeric features are read, a key of NUMERIC_KINDS")
+    numeric: str = Field("bins", description="how numeric features are read, a key of NUMERIC_KINDS")
 
     @field_validator("numeric")
     @classmethod
@@ -94,17 +94,16 @@ class PLEOptions(NetworkOptions):
 class AITMOptions(PresetParameters, NetworkOptions):
     """AITM; where the authors' released code differs from the paper, the paper is followed.
 
-    The preset ``tuned`` deviates from the paper in two ways: each step is predicted given the one before, and products
-    lead end to end; and numbers are read by their values, as by all networks here (docs/accuracy.md).
+    The preset ``tuned`` deviates from the paper in one way: each step is predicted given the one before, and products
+    lead end to end (docs/accuracy.md).
     """
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
-        "tuned": {"output": "product", "alpha": 0.0, "numeric": "piecewise_linear"},
-        "paper": {"output": "independent", "alpha": 0.6, "numeric": "bins"},
+        "tuned": {"output": "product", "alpha": 0.0},
+        "paper": {"output": "independent", "alpha": 0.6},
     }
 
     preset: Preset = "tuned"
-    numeric: str = Field(BY_PRESET, description="how numeric features are read, a key of NUMERIC_KINDS")
     tower: Tower = Tower()
     output: Literal["independent", "product"] = Field(
         BY_PRESET,

@@ -189,7 +189,7 @@ def test_an_unknown_kind_ends_in_a_sentence(name: str) -> None:
         ValidationError, match="numeric is 'splines'; choose among bins, piecewise_linear, standardised"
     ):
         find(name).Options.model_validate({"numeric": "splines"})
-    assert MLPOptions().numeric == "piecewise_linear"
+    assert MLPOptions().numeric == "bins"
 
 
 def test_piecewise_linear_is_written_out() -> None:
