@@ -62,6 +62,7 @@ def nothing_left_behind():
     root = logging.getLogger()
     folder, path, variables, loaded = Path.cwd(), sys.path[:], dict(os.environ), config_loader._loaded[:]
     handlers, level = root.handlers[:], root.level
+    config_loader._loaded.clear()  # as in a process of its own, whatever a test before has loaded
     try:
         yield root
     finally:

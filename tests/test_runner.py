@@ -94,7 +94,9 @@ class Study:
             raise KeyError(name)
 
     def pipeline(self, name):
-        run = Run(name=name, model="aitm", options=AITMOptions(alpha=self.alpha if name == "aitm" else 0.1))
+        run = Run(
+            name=name, model="aitm", options=AITMOptions(preset="paper", alpha=self.alpha if name == "aitm" else 0.1)
+        )
 
         def train(examples, training, run):
             self.call(f"train {name}")
