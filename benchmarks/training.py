@@ -103,8 +103,8 @@ def train_plain(path: Path, *, item_loader: bool) -> None:
 def train_ours(path: Path, valid: Examples, *, updates: str, precision: str) -> None:
     """One epoch of the project's loop, with its validation."""
     features = [FeatureSpec(name=name, kind="categorical", ids=size) for name, size in zip(FIELDS, SIZES, strict=True)]
-    model = AITM(features=features, steps=STEPS, options=AITMOptions())
-    options = Training(max_epochs=1, device="cpu", embedding_updates=updates, precision=precision)
+    model = AITM(features=features, steps=STEPS, options=AITMOptions(preset="paper"))
+    options = Training(preset="paper", max_epochs=1, device="cpu", embedding_updates=updates, precision=precision)
     fit(model, read(path), valid, options=options, main_steps=STEPS, seed=0)
 
 

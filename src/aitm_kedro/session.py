@@ -15,7 +15,7 @@ from kedro.pipeline import Pipeline
 from aitm_kedro.config.sentences import listed, nearest, stop
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.datasets import Seeds
-from aitm_kedro.datasets.versions import is_versioned, versions
+from aitm_kedro.datasets.versions import is_versioned, plain_name, versions
 from aitm_kedro.hooks import ProjectHooks
 
 DEFAULT = "__default__"
@@ -125,7 +125,7 @@ def _names(argument: str, pipeline: Pipeline) -> set[str]:
         parts = [str(node.namespace).split(".") for node in pipeline.nodes if node.namespace]
         return {".".join(each[:end]) for each in parts for end in range(1, len(each) + 1)}
     if argument in ("from_inputs", "to_outputs"):
-        return {form for name in pipeline.datasets() for form in (name, name.partition("@")[0])}
+        return {form for name in pipeline.datasets() for form in (name, plain_name(name))}
     return {node.name for node in pipeline.nodes}
 
 
@@ -177,13 +177,13 @@ def _not_read(given: str, read: Iterable[str], catalog: Catalog) -> str:
         dataset = catalog.get(name)
         if isinstance(dataset, Seeds) and given in dataset.versions():
             return f"which '{name}' reads, always in its newest version; take it out of the option."
-    names = dict.fromkeys(name.partition("@")[0] for name in read if is_versioned(catalog.get(name)))
+    names = dict.fromkeys(plain_name(name) for name in read if is_versioned(catalog.get(name)))
     return stop(f"which nothing that runs reads; {nearest(given, names, known='those with versions are')}")
 
 
 def _file(name: str) -> str:
     """What is the same in all names of a file."""
-    return name.partition("@")[0].replace(".", "_")
+    return plain_name(name).replace(".", "_")
 
 
 def _check_version(version: str, name: str, catalog: Catalog) -> None:

@@ -21,6 +21,7 @@ from aitm_kedro.core.features import Features
 from aitm_kedro.core.funnel import Funnel
 from aitm_kedro.core.provenance import Provenance, Result, fingerprint_of
 from aitm_kedro.evaluation.results import Evaluated
+from aitm_kedro.learning.history import mean_auc
 from aitm_kedro.learning.learner import Trained
 from aitm_kedro.learning.registry import load_trained
 from aitm_kedro.tables.reports import KeepRates
@@ -69,8 +70,7 @@ class Manifest(Result):
     @property
     def validation_score(self) -> float | None:
         """Mean validation AUC of the main steps that have one: by it the best run is chosen."""
-        known = [auc for step in self.funnel.main_steps if (auc := self.valid_auc.get(step)) is not None]
-        return sum(known) / len(known) if known else None
+        return mean_auc(self.valid_auc, self.funnel.main_steps)
 
 
 class Bundle:

@@ -41,6 +41,16 @@ def is_versioned(dataset: Any) -> TypeGuard[AbstractVersionedDataset[Any, Any]]:
     return isinstance(dataset, AbstractVersionedDataset) and bool(dataset._version)
 
 
+def plain_name(name: str) -> str:
+    """A name without what follows an @, by which one file is read in several ways."""
+    return name.partition("@")[0]
+
+
+def versioned_folder(name: str, catalog: Catalog) -> Path | None:
+    """Folder that holds the versions of a dataset on this machine; None where it has none, or lies elsewhere."""
+    return local_path(name, catalog) if is_versioned(catalog.get(name)) else None
+
+
 def local_path(name: str, catalog: Catalog) -> Path | None:
     """File or folder of a dataset on this machine; of one with versions, the folder that holds them."""
     dataset = catalog.get(name)

@@ -1,6 +1,6 @@
 """The history of a training: validations, what was chosen, time and size."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from pydantic import Field
@@ -103,15 +103,16 @@ class RunHistory(Result):
     @property
     def ranks(self) -> bool:
         """Whether it orders validation rows better than chance over all steps, whatever its probabilities are worth."""
-        mean = _mean(self.valid_auc.values())
+        mean = mean_auc(self.valid_auc, self.valid_auc)
         return mean is not None and mean >= RANKS
 
     @property
     def main_auc(self) -> float | None:
         """Mean validation AUC of the funnel's main steps that have one."""
-        return _mean(self.valid_auc.get(step) for step in self.provenance.parameters["funnel"]["main_steps"])
+        return mean_auc(self.valid_auc, self.provenance.parameters["funnel"]["main_steps"])
 
 
-def _mean(aucs: Iterable[float | None]) -> float | None:
-    known = [auc for auc in aucs if auc is not None]
+def mean_auc(aucs: Mapping[str, float | None], steps: Iterable[str]) -> float | None:
+    """Mean AUC of some steps, of those that have one; None where none has."""
+    known = [auc for step in steps if (auc := aucs.get(step)) is not None]
     return sum(known) / len(known) if known else None

@@ -21,8 +21,9 @@ from aitm_kedro.config.schema import TOP_LEVEL, with_defaults
 from aitm_kedro.core.provenance import Result
 from aitm_kedro.core.storage import replacing
 from aitm_kedro.datasets.contents import content_of
-from aitm_kedro.datasets.versions import is_versioned, local_path, versions
+from aitm_kedro.datasets.versions import is_versioned, plain_name, versioned_folder, versions
 from aitm_kedro.running.record import as_plain
+from aitm_kedro.tables.sentences import join_names
 
 FILE = "lineage.json"
 """In the folder of a version, beside the dataset."""
@@ -81,7 +82,7 @@ def note_lineage(node: Node, catalog: Catalog, *, parameters: Mapping[str, Any],
         return False
     if all((version / FILE).exists() for version in saved):
         return True
-    inputs = {_plain(name): found for name in node.inputs if (found := _version(name, catalog))}
+    inputs = {plain_name(name): found for name in node.inputs if (found := _version(name, catalog))}
     used = {key: _with_defaults(key, parameters.get(key)) for key in _keys(node, catalog)}
     lineage = Lineage(inputs=inputs, parameters=used)
     for version in saved:
@@ -134,21 +135,21 @@ class _Search:
         self.seen.add(folder)
         node, lineage = self.makers[folder], _lineage_in_force(name, self.catalog)
         if lineage is None:
-            yield Break(_plain(name), None, node)
+            yield Break(plain_name(name), None, node)
             return
         for read in node.inputs:
             yield from self.above(read)
         for source in (*self._other_inputs(node, lineage), *self._other_parameters(lineage)):
-            yield Break(_plain(name), source, node)
+            yield Break(plain_name(name), source, node)
 
     def _other_inputs(self, node: Node, lineage: Lineage) -> Iterator[str]:
         for name in node.inputs:
             folder, now = _folder(name, self.catalog), _version(name, self.catalog)
-            used = lineage.inputs.get(_plain(name))
+            used = lineage.inputs.get(plain_name(name))
             if folder is None or now is None or now == used:
                 continue
             if used is None or not self._are_equal(folder, now, used):
-                yield _plain(name)
+                yield plain_name(name)
 
     def _are_equal(self, folder: Path, now: str, used: str) -> bool:
         """Whether two versions hold the same; one that is not there any more holds nothing."""
@@ -165,7 +166,7 @@ class _Search:
 
 
 def _sentence(source: str | None, broken: list[Break], registered: Mapping[str, Pipeline]) -> str:
-    names = _listed(each.dataset for each in broken)
+    names = join_names([f"'{each.dataset}'" for each in broken], at_most=len(broken))
     verb = "was" if len(broken) == 1 else "were"
     advice = f"kedro run --pipelines={','.join(_stages(broken, registered))}"
     if source is None:
@@ -193,11 +194,6 @@ def _stages(broken: Iterable[Break], registered: Mapping[str, Pipeline]) -> list
     return [name for name in registered if name in chosen]
 
 
-def _listed(names: Iterable[str]) -> str:
-    quoted = [f"'{name}'" for name in names]
-    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"
-
-
 def _keys(node: Node, catalog: Catalog) -> Iterator[str]:
     """Parameters that count in what a node makes."""
     for name in node.inputs:
@@ -207,14 +203,8 @@ def _keys(node: Node, catalog: Catalog) -> Iterator[str]:
             yield from OF_SOURCES
 
 
-def _plain(name: str) -> str:
-    """A name without what follows an @, by which one file is read in several ways."""
-    return name.partition("@")[0]
-
-
 def _folder(name: str, catalog: Catalog) -> Path | None:
-    """The folder that holds the versions of a dataset on this machine."""
-    return local_path(name, catalog) if not is_parameter(name) and is_versioned(catalog.get(name)) else None
+    return None if is_parameter(name) else versioned_folder(name, catalog)
 
 
 def _version(name: str, catalog: Catalog) -> str | None:

@@ -17,7 +17,7 @@ from aitm_kedro.config.schema import with_defaults
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.storage import reason_of
 from aitm_kedro.datasets import OptionalFrame, OptionalJSON
-from aitm_kedro.datasets.versions import is_versioned, local_path, versions
+from aitm_kedro.datasets.versions import is_versioned, local_path, plain_name, versions
 from aitm_kedro.running.record import RECORD, as_plain
 
 SPILLED = ".tmp"
@@ -190,7 +190,7 @@ def _maker(path: Path | None, catalog: Catalog, registered: Mapping[str, Pipelin
 
 def _plain(names: Iterable[str]) -> list[str]:
     """Names without what follows an @, by which one file is read in several ways."""
-    return list(dict.fromkeys(name.partition("@")[0] for name in names))
+    return list(dict.fromkeys(map(plain_name, names)))
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -13,11 +13,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kedro.io import AbstractVersionedDataset, CatalogProtocol
+from kedro.io import CatalogProtocol
 from kedro.io.core import is_parameter
 from kedro.pipeline import Pipeline
 
 from aitm_kedro.core.storage import discard, reason_of, sweep_versions
+from aitm_kedro.datasets.versions import versioned_folder
 from aitm_kedro.running.record import RECORD
 
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d\.\d\d\.\d\d\.\d{3}Z")
@@ -135,23 +136,16 @@ class Store:
 
     def folders_of(self, names: Iterable[str]) -> set[Path]:
         """Folders of the datasets that have versions on this machine."""
-        found = (self._folder(name) for name in names if not is_parameter(name))
+        found = (versioned_folder(name, self._catalog) for name in names if not is_parameter(name))
         return {folder for folder in found if folder is not None}
-
-    def _folder(self, name: str) -> Path | None:
-        dataset = self._catalog.get(name)
-        if not isinstance(dataset, AbstractVersionedDataset) or not dataset._version:
-            return None
-        is_remote = getattr(dataset, "_protocol", "file") != "file" or getattr(dataset, "_fs_prefix", "")
-        return None if is_remote else Path(str(dataset._filepath))
 
     def _sources(self, version: str) -> list[Saved]:
         """What the results of a version may have been made from, and the record that tells it."""
-        folder = self._folder(RECORD)
+        folder = versioned_folder(RECORD, self._catalog)
         record = _read(folder / version / folder.name) if folder is not None else None
         if folder is None or record is None:
             return list(self._in_force(version))
-        read = ((self._folder(name), used) for name, used in record.items())
+        read = ((versioned_folder(name, self._catalog), used) for name, used in record.items())
         return [Saved(folder, version), *(Saved(folder, used) for folder, used in read if folder is not None)]
 
     def _in_force(self, version: str) -> Iterator[Saved]:

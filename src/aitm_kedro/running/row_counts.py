@@ -25,6 +25,7 @@ from aitm_kedro.core.storage import replacing
 from aitm_kedro.datasets.files import CSV
 from aitm_kedro.datasets.sources import MadeOnce
 from aitm_kedro.datasets.tables import ArrowTable, Frame, Table
+from aitm_kedro.datasets.versions import plain_name
 
 Catalog = CatalogProtocol[Any, Any]
 
@@ -53,7 +54,7 @@ def write_statistics(catalog: Catalog, path: Path) -> None:
 
 def statistics(catalog: Catalog, names: Iterable[str]) -> dict[str, dict[str, int]]:
     """Rows, columns and bytes of the tables among some datasets, as Kedro-Viz names them: without what follows an @."""
-    found = ((name.partition("@")[0], measure(catalog.get(name))) for name in sorted(names))
+    found = ((plain_name(name), measure(catalog.get(name))) for name in sorted(names))
     return {name: measured for name, measured in found if measured}
 
 

@@ -8,7 +8,7 @@ from tests.learning.data import STEPS, make_network, seeded_ids, specs_of
 
 from aitm_kedro.learning.layers.batch import Batch, LossWeights
 from aitm_kedro.learning.layers.embedding import FeatureEmbedding
-from aitm_kedro.learning.layers.grouped import GroupedMLP, relu_dropout
+from aitm_kedro.learning.layers.grouped import Form, GroupedMLP, relu_dropout
 from aitm_kedro.learning.layers.transfer import AIT
 from aitm_kedro.learning.network_options import AITMOptions
 from aitm_kedro.learning.networks.aitm import AITM, calibrator
@@ -175,7 +175,7 @@ def test_batch_norm_needs_layers() -> None:
 
 def test_batch_norm_normalises_each_feature_of_each_tower() -> None:
     torch.manual_seed(0)
-    towers = GroupedMLP(4, count=2, layers=[6], dropout=[0.0], batch_norm=True).train()
+    towers = GroupedMLP(4, count=2, layers=[6], dropout=[0.0], form=Form(batch_norm=True)).train()
     x = torch.randn(4, 50)
     y = towers.layers[0](x)
     expected = (y - y.mean(2, keepdim=True)) / (y.var(2, keepdim=True, unbiased=False) + 1e-5).sqrt()

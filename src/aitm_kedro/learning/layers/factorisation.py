@@ -12,17 +12,16 @@ from torch import Tensor, nn
 
 from aitm_kedro.learning.layers.batch import Batch
 from aitm_kedro.learning.layers.embedding import FeatureEmbedding
-from aitm_kedro.learning.layers.grouped import GroupedLinear, GroupedMLP
+from aitm_kedro.learning.layers.grouped import PLAIN, Form, GroupedLinear, GroupedMLP
 from aitm_kedro.learning.network_options import Tower
 
 # B = rows of a batch, F = fields, D = embedding size, T = towers, K = width of a tower's output, P = F(F-1)/2 pairs,
 # A = attention factor
 
 
-def layers_over(inputs: int, *, count: int, options: Tower, batch_norm: bool, residual: bool) -> GroupedMLP:
+def layers_over(inputs: int, *, count: int, options: Tower, form: Form) -> GroupedMLP:
     """The layers of a tower, over ``inputs`` numbers a row."""
-    widths, rates = options.layers, options.dropout
-    return GroupedMLP(inputs, count=count, layers=widths, dropout=rates, batch_norm=batch_norm, residual=residual)
+    return GroupedMLP(inputs, count=count, layers=options.layers, dropout=options.dropout, form=form)
 
 
 class Scalars(nn.Module):
@@ -62,18 +61,10 @@ class NFMTowers(nn.Module):
         batch of B rows, vectors [B, F * D] -> [T, K, B]
     """
 
-    def __init__(
-        self,
-        embedding: FeatureEmbedding,
-        *,
-        count: int,
-        options: Tower,
-        batch_norm: bool = False,
-        residual: bool = False,
-    ) -> None:
+    def __init__(self, embedding: FeatureEmbedding, *, count: int, options: Tower, form: Form = PLAIN) -> None:
         super().__init__()
         self.dim = embedding.dim
-        self.mlp = layers_over(embedding.dim, count=count, options=options, batch_norm=batch_norm, residual=residual)
+        self.mlp = layers_over(embedding.dim, count=count, options=options, form=form)
         self.scalars = Scalars(embedding, count=count, width=options.layers[-1])
 
     def forward(self, batch: Batch, vectors: Tensor) -> Tensor:
@@ -91,18 +82,10 @@ class DeepFMTowers(nn.Module):
         batch of B rows, vectors [B, F * D] -> [T, K, B]
     """
 
-    def __init__(
-        self,
-        embedding: FeatureEmbedding,
-        *,
-        count: int,
-        options: Tower,
-        batch_norm: bool = False,
-        residual: bool = False,
-    ) -> None:
+    def __init__(self, embedding: FeatureEmbedding, *, count: int, options: Tower, form: Form = PLAIN) -> None:
         super().__init__()
         self.dim = embedding.dim
-        self.mlp = layers_over(embedding.width, count=count, options=options, batch_norm=batch_norm, residual=residual)
+        self.mlp = layers_over(embedding.width, count=count, options=options, form=form)
         self.scalars = Scalars(embedding, count=count, width=options.layers[-1])
 
     def forward(self, batch: Batch, vectors: Tensor) -> Tensor:
@@ -126,18 +109,10 @@ class AFMTowers(nn.Module):
     left: Tensor
     right: Tensor
 
-    def __init__(
-        self,
-        embedding: FeatureEmbedding,
-        *,
-        count: int,
-        options: Tower,
-        batch_norm: bool = False,
-        residual: bool = False,
-    ) -> None:
+    def __init__(self, embedding: FeatureEmbedding, *, count: int, options: Tower, form: Form = PLAIN) -> None:
         super().__init__()
-        assert not batch_norm, "there is no layer to normalise"
-        self.residual = residual
+        assert not form.batch_norm, "there is no layer to normalise"
+        self.residual = form.residual
         self.dim, self.count, self.dropout = embedding.dim, count, options.dropout[-1]
         pairs = torch.combinations(torch.arange(len(embedding.features)), 2)  # [P, 2]
         self.register_buffer("left", pairs[:, 0], persistent=False)

@@ -6,7 +6,7 @@ one batched product each, and no step needs a copy to change the layout.
 
 from collections.abc import Sequence
 from math import sqrt
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -113,6 +113,21 @@ class GroupedBatchNorm(nn.Module):
         return y.t().contiguous().view(x.shape)
 
 
+class Form(NamedTuple):
+    """What layers of several networks do beside an affine map, ReLU and dropout.
+
+    Attributes:
+        batch_norm: normalise before each ReLU.
+        residual: add to the output of a layer those of the same layer in all networks before.
+    """
+
+    batch_norm: bool = False
+    residual: bool = False
+
+
+PLAIN = Form()
+
+
 class GroupedMLP(nn.Module):
     """T multi-layer perceptrons over one input: layers of affine map, ReLU, dropout.
 
@@ -121,8 +136,7 @@ class GroupedMLP(nn.Module):
         count: T.
         layers: widths; the last one is K.
         dropout: a rate for each layer, rounded to multiples of 1/256.
-        batch_norm: normalise before each ReLU.
-        residual: add to the output of a layer those of the same layer in all networks before.
+        form: of the layers.
 
     Shape:
         [I, B] -> [T, K, B]
@@ -133,21 +147,14 @@ class GroupedMLP(nn.Module):
     """
 
     def __init__(
-        self,
-        inputs: int,
-        *,
-        count: int,
-        layers: Sequence[int],
-        dropout: Sequence[float],
-        batch_norm: bool = False,
-        residual: bool = False,
+        self, inputs: int, *, count: int, layers: Sequence[int], dropout: Sequence[float], form: Form = PLAIN
     ) -> None:
         super().__init__()
-        self.residual = residual
+        self.residual = form.residual
         widths: Sequence[int] = (inputs, *layers)
         self.dropout = tuple(dropout)
         self.layers = nn.ModuleList(GroupedLinear(count, i, h) for i, h in zip(widths, layers, strict=False))
-        self.norms = nn.ModuleList(GroupedBatchNorm(count, h) if batch_norm else nn.Identity() for h in layers)
+        self.norms = nn.ModuleList(GroupedBatchNorm(count, h) if form.batch_norm else nn.Identity() for h in layers)
 
     def forward(self, x: Tensor) -> Tensor:
         """Run all networks."""

@@ -51,8 +51,8 @@ class PiecewiseLinear(NumericEmbedding):
 def _knots(feature: FeatureSpec) -> list[float]:
     """Ends of the pieces of a feature, rising: its smallest value, the edges between bins, its largest value."""
     assert feature.statistics is not None, "statistics stand in the spec of every numeric feature"
-    inner = [edge for edge in feature.edges if feature.statistics.minimum < edge < feature.statistics.maximum]
-    return [feature.statistics.minimum, *inner, max(feature.statistics.maximum, feature.statistics.minimum + 1e-30)]
+    low, high = feature.statistics.minimum, feature.statistics.maximum
+    return [low, *(edge for edge in feature.edges if low < edge < high), high]
 
 
 def _padded(rows: Sequence[Sequence[float]], width: int, *, fill: float) -> Tensor:

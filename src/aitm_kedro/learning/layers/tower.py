@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from aitm_kedro.learning.layers.batch import Batch
 from aitm_kedro.learning.layers.embedding import FeatureEmbedding
 from aitm_kedro.learning.layers.factorisation import AFMTowers, DeepFMTowers, NFMTowers, layers_over
+from aitm_kedro.learning.layers.grouped import PLAIN, Form
 from aitm_kedro.learning.network_options import Tower
 
 # B = rows of a batch, F = fields, D = embedding size, T = towers, K = width of a tower's output
@@ -23,17 +24,9 @@ class MLPTowers(nn.Module):
         batch of B rows, vectors [B, F * D] -> [T, K, B]
     """
 
-    def __init__(
-        self,
-        embedding: FeatureEmbedding,
-        *,
-        count: int,
-        options: Tower,
-        batch_norm: bool = False,
-        residual: bool = False,
-    ) -> None:
+    def __init__(self, embedding: FeatureEmbedding, *, count: int, options: Tower, form: Form = PLAIN) -> None:
         super().__init__()
-        self.mlp = layers_over(embedding.width, count=count, options=options, batch_norm=batch_norm, residual=residual)
+        self.mlp = layers_over(embedding.width, count=count, options=options, form=form)
 
     def forward(self, batch: Batch, vectors: Tensor) -> Tensor:
         """Run all towers."""
@@ -44,17 +37,14 @@ class MLPTowers(nn.Module):
 KINDS = {"mlp": MLPTowers, "nfm": NFMTowers, "deepfm": DeepFMTowers, "afm": AFMTowers}
 
 
-def build_towers(
-    embedding: FeatureEmbedding, *, count: int, options: Tower, batch_norm: bool = False, residual: bool = False
-) -> nn.Module:
+def build_towers(embedding: FeatureEmbedding, *, count: int, options: Tower, form: Form = PLAIN) -> nn.Module:
     """Towers of one kind over embeddings of F fields.
 
     Args:
         embedding: of the features; what it makes of a row is what the towers work on.
         count: T.
         options: kind and sizes.
-        batch_norm: normalise before each ReLU of the layers.
-        residual: each layer of a tower adds to that of the tower before.
+        form: of the layers.
 
     Returns:
         A module: batch of B rows, vectors [B, F * D] -> [T, K, B], K the width of the last layer.
@@ -71,4 +61,4 @@ def build_towers(
         torch.Size([2, 32, 7])
     """
     kind: Callable[..., nn.Module] = KINDS[options.kind]
-    return kind(embedding, count=count, options=options, batch_norm=batch_norm, residual=residual)
+    return kind(embedding, count=count, options=options, form=form)

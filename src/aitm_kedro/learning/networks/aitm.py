@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from aitm_kedro.core.features import FeatureSpec
 from aitm_kedro.learning.layers.batch import ALL_ALIKE, Batch, LossWeights
 from aitm_kedro.learning.layers.embedding import FeatureEmbedding
-from aitm_kedro.learning.layers.grouped import Heads
+from aitm_kedro.learning.layers.grouped import Form, Heads
 from aitm_kedro.learning.layers.tower import build_towers
 from aitm_kedro.learning.layers.transfer import AIT, Transfer
 from aitm_kedro.learning.network_options import AITMOptions
@@ -64,7 +64,7 @@ class AITM(Network):
         tasks, width = len(steps), options.tower.layers[-1]
         self.alpha, self.is_product, self.residual = options.alpha, options.output == "product", options.residual
         self.embedding = FeatureEmbedding(features, dim=options.embedding_dim, numeric=options.numeric)
-        self.towers = build_towers(self.embedding, count=tasks, options=options.tower, batch_norm=options.batch_norm)
+        self.towers = build_towers(self.embedding, count=tasks, options=options.tower, form=Form(options.batch_norm))
         self.transfers = nn.ModuleList(Transfer(width, dropout=options.transfer_dropout) for _ in range(tasks - 1))
         self.ait = AIT(width, bias=options.attention_bias) if tasks > 1 else None
         self.output = Heads(tasks, width)

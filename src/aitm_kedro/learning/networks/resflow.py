@@ -14,7 +14,7 @@ from torch import Tensor
 from aitm_kedro.core.features import FeatureSpec
 from aitm_kedro.learning.layers.batch import Batch
 from aitm_kedro.learning.layers.embedding import FeatureEmbedding
-from aitm_kedro.learning.layers.grouped import Heads
+from aitm_kedro.learning.layers.grouped import Form, Heads
 from aitm_kedro.learning.layers.tower import build_towers
 from aitm_kedro.learning.network_options import ResFlowOptions
 from aitm_kedro.learning.networks.base import Network
@@ -34,7 +34,7 @@ class ResFlow(Network):
     def __init__(self, *, features: Sequence[FeatureSpec], steps: Sequence[str], options: ResFlowOptions) -> None:
         super().__init__(steps)
         self.embedding = FeatureEmbedding(features, dim=options.embedding_dim, numeric=options.numeric)
-        self.towers = build_towers(self.embedding, count=len(steps), options=options.tower, residual=True)
+        self.towers = build_towers(self.embedding, count=len(steps), options=options.tower, form=Form(residual=True))
         self.output = Heads(len(steps), options.tower.layers[-1])
 
     def forward(self, batch: Batch) -> Tensor:
