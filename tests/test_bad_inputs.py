@@ -192,6 +192,7 @@ TABLES = {
     "a label of 2": table("'liked4'", "2", change=spoil("liked4", 7, 2)),
     "a label that says maybe": table("'liked4'", "maybe", change=as_text("liked4", "maybe")),
     "an id with two answers": table("different", change=same_id),
+    "an id that is blank": table("'impression_id'", "null or blank in 1 row", change=as_text("impression_id", "  ")),
     "an id that is null": table("'impression_id'", "null or blank in 1 row", change=without_an_id),
     "no positives": table("liked5", change=lambda frame: frame.assign(liked5=0)),
     "no scorable validation": table("valid", change=unscorable_validation),

@@ -228,14 +228,24 @@ class TestKindsOfRows:
     def test_features_that_tell_nothing_of_any_row_are_named(self, world, make_log, caplog):
         frame = make_log(120)
         world.predictor().predict(frame)
-        assert "check its spelling" not in caplog.text
         strange = frame.assign(city="elsewhere", tags=[["never seen"]] * 120, spend=np.nan)
         world.predictor().predict(strange.head(99))  # so few rows may well be so
-        assert "check its spelling" not in caplog.text
+        assert "tell nothing there" not in caplog.text
         world.predictor().predict(strange)
         assert (
-            "In all 120 rows, 'city', 'spend' and 'tags' are null or have no value that train has seen" in caplog.text
+            "tell nothing there: 'city' in 120 (100.0 %), 'spend' in 120 (100.0 %) and 'tags' in 120 (100.0 %); check"
+            in caplog.text
         )
+
+    @pytest.mark.parametrize(("strange", "warns"), [(60, True), (30, False)])
+    def test_features_that_tell_nothing_of_far_more_rows_than_of_validation(
+        self, world, make_log, caplog, strange, warns
+    ):
+        frame = make_log(200).assign(city=["elsewhere"] * strange + ["c0"] * (200 - strange))
+        shares = dict.fromkeys(("city", "bank", "hour", "member", "spend", "orders", "tags", "words"), 0.04)
+        world.predictor(unknown_shares=shares | {"tags": 0.3, "words": 0.3}).predict(frame)
+        assert ("tell nothing there: 'city' in 60 (30.0 %; validation 4.0 %); check" in caplog.text) == warns
+        assert ("tell nothing there" in caplog.text) == warns
 
     def test_lists_with_nothing_or_with_what_is_not_known(self, answers, make_log):
         frame = make_log(6)
@@ -312,8 +322,8 @@ class TestSegments:
         with caplog.at_level(logging.WARNING):
             found = world.predictor(rates=PER_SEGMENT).predict(frame)
         assert [record.getMessage() for record in caplog.records] == [
-            "15 of 300 rows have a 'bank' that train has not seen ((none), west); they are corrected by the keep rate "
-            "of all rows together"
+            "Of 300 rows, 15 with a 'bank' that train has not seen ((none), west) are corrected by the keep rate of "
+            "all rows together."
         ]
         assert_like(found, world.expected(frame, PER_SEGMENT))
         assert_like(found[:15], world.expected(frame, KeepRates(overall=0.3))[:15])
@@ -326,7 +336,7 @@ class TestSegments:
     def test_null_keeps_its_own_rate_if_train_had_it(self, world, frame, caplog):
         rates = KeepRates(overall=0.3, per_segment={"north": 0.2, "south": 0.6, "(none)": 0.9})
         found = world.predictor(rates=rates).predict(frame)
-        assert "5 of 300 rows have a 'bank' that train has not seen (west)" in caplog.text
+        assert "Of 300 rows, 5 with a 'bank' that train has not seen (west)" in caplog.text
         assert_like(found, world.expected(frame, rates))
 
     def test_nan_is_null(self, world, frame, caplog):

@@ -107,6 +107,9 @@ def test_what_did_not_learn_is_a_metric_and_a_sentence():
     first, second = found.notes.notes
     assert first.startswith("aitm.seed0 did not learn: the log loss on validation is not below that of constant")
     assert second.startswith("ple.seed0 ranks but did not learn probabilities: ")
+    others = [bad[1], bad[1].model_copy(update={"run": "mmoe"})]
+    (said,) = compare(good, *others).notes.notes
+    assert said.startswith("ple.seed0, mmoe.seed0 rank but did not learn probabilities: ")
 
 
 def test_only_networks_are_told_to_change_their_training():

@@ -336,3 +336,13 @@ def test_rows_without_weight_have_no_class(as_examples: Callable) -> None:
     only = replace(examples, row_weights=(examples.labels[:, 1] == 1).astype(np.float32))
     assert only.steps_of_one_class() == ["buy"]
     assert replace(only, row_weights=only.row_weights * 0).steps_of_one_class() == ["click", "buy"]
+
+
+def test_rows_of_which_a_feature_tells_nothing() -> None:
+    """Id 0 alone: null, rare or unknown."""
+    table = make_table()
+    tells_nothing = {name: sum(not each for each in table[name].to_pylist()) for name in FIELDS}
+    for name in ("tags", "shops"):
+        tells_nothing[name] = sum(not any(each) for each in table[name].to_pylist())
+    assert min(tells_nothing.values()) > 0
+    assert examples_of(table).rows_without_known_values() == tells_nothing

@@ -287,7 +287,7 @@ def test_sample_ids_that_come_twice_are_counted(ingest):
 
 @pytest.mark.parametrize("other", ["1,0", "0,1", "1,1"])
 def test_sample_ids_with_contradicting_labels_end_in_a_sentence(ingest, other):
-    with pytest.raises(InputError, match=r"1 values of 'impression_id' stand in several rows with different .* 2;"):
+    with pytest.raises(InputError, match=r"'impression_id' has 1 value in several rows with different .* 2;"):
         ingest(impression(1, "205:11"), impression(2, "205:11"), impression(2, "205:11", labels=other))
 
 

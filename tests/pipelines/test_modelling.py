@@ -2,6 +2,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ from aitm_kedro.learning.parameters import Training
 from aitm_kedro.learning.registry import MODELS
 from aitm_kedro.pipelines.modelling import create_pipeline, nodes
 from aitm_kedro.pipelines.modelling.collecting import collect_results
+from aitm_kedro.pipelines.modelling.leakage import warn_of_leakage
 from aitm_kedro.tables.fingerprints import fingerprint_vocabulary
 from aitm_kedro.tables.parameters import Ingestion
 from aitm_kedro.tables.reports import BeforeAndAfter, CountsBySegment, KeepRates, SamplingReport, StepCount
@@ -202,6 +204,11 @@ def test_the_history_says_what_was_trained_on_what(results: dict, namespace: str
     predictions = results[f"{namespace}.weights"].predict(results["valid"].of_fields(fields))
     expected = [auc(results["valid"].labels[:, t], predictions[:, t]) for t in range(3)]
     assert list(history.valid_auc.values()) == pytest.approx(expected, abs=1e-6)
+    ids, tags = results["valid"].ids, results["valid"].lists["tags"]
+    assert history.unknown_shares == {
+        **{name: np.mean(ids[:, at] == 0) for at, name in enumerate(results["valid"].single_fields)},
+        "tags": np.mean([not tags.values[start:end].any() for start, end in pairwise(tags.offsets)]),
+    }
     assert type(history).model_validate_json(history.model_dump_json()) == history
 
 
@@ -234,6 +241,7 @@ def test_the_bundle_holds_everything(results: dict, namespace: str, tmp_path: Pa
     assert manifest.features.names == ("city", "constant", "age", "tags")
     assert manifest.keep_rates == KeepRates(overall=0.5, per_segment={"A": 0.5, "B": 0.25})
     assert (manifest.valid_auc, manifest.test) == (history.valid_auc, metrics.test)
+    assert manifest.unknown_shares == history.unknown_shares
     assert (manifest.trained, manifest.judged) == (history.provenance, metrics.provenance)
     main = [history.valid_auc[step] for step in ("apply", "approve")]
     assert manifest.validation_score == pytest.approx(np.mean(main))
@@ -408,6 +416,85 @@ def test_a_copy_of_a_label_among_the_features_is_named(results: dict, caplog: py
         in caplog.text
     )
     assert f"tells it, too: '{name}' (AUC 1.0000); is a feature known only after the step" in caplog.text
+
+
+def _with_null_where_it_did_not_happen(examples: Examples) -> Examples:
+    ids = examples.ids.copy()
+    ids[:, 1] = np.where(examples.labels[:, -1], 1 + ids[:, 1] % 3, 0)
+    return replace(examples, ids=ids)
+
+
+def _with_the_label_in_a_list(examples: Examples) -> Examples:
+    lists = examples.lists["tags"]
+    happened = np.repeat(examples.labels[:, -1], lists.lengths)
+    values = np.where(happened, TAGS - 1, lists.values % (TAGS - 1)).astype(np.int32)
+    return replace(examples, lists={"tags": replace(lists, values=values)})
+
+
+def _with_the_label_in_the_value_alone(examples: Examples) -> Examples:
+    values = examples.values.copy()
+    values[:, 0] = -examples.labels[:, -1]
+    return replace(examples, values=values)
+
+
+def _with_an_id_of_its_own_in_every_row(examples: Examples) -> Examples:
+    ids = examples.ids.copy()
+    ids[:, 0] = np.random.default_rng(len(ids)).permutation(len(ids))
+    return replace(examples, ids=ids)
+
+
+@pytest.mark.parametrize(
+    ("change", "feature"),
+    [
+        (_with_null_where_it_did_not_happen, 1),
+        (_with_the_label_in_a_list, "tags"),
+        (_with_the_label_in_the_value_alone, "age"),
+        (_with_an_id_of_its_own_in_every_row, None),
+        (lambda examples: examples, None),
+    ],
+)
+@pytest.mark.parametrize("model_auc", [0.992, 0.95])
+def test_what_tells_a_step_by_itself_is_named(
+    results: dict, caplog: pytest.LogCaptureFixture, change: Callable, feature: object, model_auc: float
+) -> None:
+    train, valid = change(results["train"]), change(results["valid"])
+    history = results["naive_bayes.seed0.history"]
+    history = history.model_copy(update={"valid_auc": history.valid_auc | {STEPS[-1]: model_auc}})
+    warn_of_leakage(history, train, valid)
+    name = valid.single_fields[feature] if isinstance(feature, int) else feature
+    told = f"tells it, too: '{name}' (AUC 1.0000);" in caplog.text
+    assert told == (feature is not None and model_auc > 0.99)
+    assert ("nearly without fault" in caplog.text) == told
+
+
+def test_a_perfect_ranking_of_a_few_positives_is_no_leak(results: dict, caplog: pytest.LogCaptureFixture) -> None:
+    history = results["naive_bayes.seed0.history"]
+    perfect = history.model_copy(update={"valid_auc": dict.fromkeys(STEPS, 1.0)})
+    few = results["valid"].take(np.flatnonzero(results["valid"].labels[:, 0] == 0)[:50])
+    labels = few.labels.copy()
+    labels[:9] = 1
+    warn_of_leakage(perfect, results["train"], replace(few, labels=labels))
+    assert not caplog.text
+    labels[9] = 1
+    warn_of_leakage(perfect, results["train"], replace(few, labels=labels))
+    assert "no single feature tells it by itself" in caplog.text
+
+
+def test_what_is_too_good_on_test_alone_is_named(results: dict, caplog: pytest.LogCaptureFixture) -> None:
+    examples, history = results["test_examples"], results["aitm.seed0.history"]
+    predictions = results["aitm.seed0.predictions"].copy()
+    predictions.attrs = results["aitm.seed0.predictions"].attrs
+    told = "predicts 'approve' nearly without fault on test (AUC 1.0000), but not on validation (AUC 0."
+
+    def judge() -> str:
+        caplog.clear()
+        options = {"run": RUNS.find("aitm"), "seed": 0}
+        nodes.evaluate(predictions, history, examples, _sampling_report(), FUNNEL, Evaluation(), **options)
+        return caplog.text
+
+    assert told not in judge()
+    predictions["approve_raw"] = examples.labels[:, 2].astype(np.float32)
+    assert told in judge()
 
 
 @pytest.mark.parametrize(("name", "warns"), [("aitm", True), ("logistic", False)])

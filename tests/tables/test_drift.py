@@ -6,7 +6,7 @@ import pytest
 
 from aitm_kedro.core.features import Features
 from aitm_kedro.core.funnel import Funnel
-from aitm_kedro.evaluation.drift import population_stability_index
+from aitm_kedro.evaluation.stability import population_stability_index
 from aitm_kedro.pipelines.preparation.nodes import (
     build_vocabulary,
     check_labels,

@@ -162,7 +162,9 @@ def test_repeated_ids_with_different_outcomes_are_an_error(ingest, make_log, mov
     log = make_log(200)
     row = log[log["click_time"].notna()].iloc[[0]].copy()
     row["click_time"] = pd.NaT if moved == "no time" else row["click_time"] + pd.Timedelta(minutes=1)
-    with pytest.raises(InputError, match=rf"1 values of 'impression_id'.*{row['impression_id'].iloc[0]}"):
+    with pytest.raises(
+        InputError, match=rf"'impression_id' has 1 value in several rows.*{row['impression_id'].iloc[0]}"
+    ):
         ingest(pd.concat([log, row], ignore_index=True))
 
 

@@ -13,6 +13,7 @@ from aitm_kedro.core.features import Features
 from aitm_kedro.core.funnel import Funnel
 from aitm_kedro.pipelines.ingestion.nodes import ingest_impressions
 from aitm_kedro.tables.parameters import Ingestion, Split, TimeForm
+from aitm_kedro.tables.source import read_source
 
 NOON = datetime(2026, 8, 31, 13, 5)
 SECONDS = 1788181500  # of it, since 1970
@@ -134,7 +135,7 @@ def test_what_was_guessed_stands_in_the_log_and_in_the_report(ingest, caplog):
         (["20260831"], {}, r"\{format: '%Y%m%d'\} if 20240331 is a day"),
         ([-5], {}, "numbers from -5 to -5, which are not all times"),
         ([SECONDS * 10**6], {"unit": "s"}, "which are no times in the unit 's' of ingestion.time; name another one"),
-        ([float("nan"), SECONDS], {}, "column 'impression_time' is null in 1 rows; fill it or leave them out"),
+        ([float("nan"), SECONDS], {}, "column 'impression_time' is null in 1 row; fill it, or leave such rows out"),
         ([float("inf")], {}, "must hold times or null, but holds inf; make it null"),
         (["01.02.2026"], {}, "1 row holds something else, for example 01.02.2026, where day and month could be meant"),
         (["01/02/2026"], {}, r"either way; ingestion.time.format says how .* \{format: '%d.%m.%Y %H:%M'\}"),
@@ -144,14 +145,14 @@ def test_what_was_guessed_stands_in_the_log_and_in_the_report(ingest, caplog):
         (["2026-02-31"], {}, "1 row holds something else, for example 2026-02-31"),
         (["infinity"], {}, "for example infinity"),
         (["2026-08-31T13:05:00Z", "2026-08-31T13:05:00"], {}, "mixes forms: 1 with a time zone among 2 times"),
-        (["2026-08-31T13:05:00Z", str(SECONDS)], {}, "mixes forms: 1 numbers among 2 times; write all alike"),
+        (["2026-08-31T13:05:00Z", str(SECONDS)], {}, "mixes forms: 1 number among 2 times; write all alike"),
         (["31.08.2026", "2026-08-31"], {"format": "%d.%m.%Y"},
          r"must hold times in the format %d.%m.%Y \(ingestion.time.format\) or null, but 1 row holds .* 2026-08-31"),
         (["31.02.2026"], {"format": "%d.%m.%Y"}, "for example 31.02.2026"),
         ([True], {}, "column 'impression_time' is boolean, for example true; it must hold timestamps"),
         ([[NOON]], {}, r"column 'impression_time' is array<timestamp\(6\)>, for example \["),
-        ([NOON, None], {}, "'impression_time' is null in 1 rows; fill it or leave them out"),
-        ([SECONDS, None], {}, "'impression_time' is null in 1 rows"),
+        ([NOON, None], {}, "'impression_time' is null in 1 row; fill it, or leave such rows out"),
+        ([SECONDS, None], {}, "'impression_time' is null in 1 row;"),
         (["2026-08-31", "  ", None], {}, "'impression_time' is null in 2 rows"),
         (pa.nulls(2, pa.string()), {}, "'impression_time' is null in 2 rows"),
         (pa.nulls(2, pa.int32()), {}, "'impression_time' is null in 2 rows"),
@@ -182,6 +183,41 @@ def test_event_times_of_other_forms_than_impressions(con):
     assert labels == {"click": [1, 0, 0], "buy": [1, 0, 0]}
     assert report.observed_until == datetime(2026, 9, 30)
     assert report.rows_aside.immature == 1
+
+
+ZONED = NOON.replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("shown", "clicked", "time", "warns"),
+    [
+        (NOON, ZONED, {}, True),
+        ("2026-08-31 13:05", "2026-08-31T13:06Z", {}, True),
+        (ZONED, "2026-08-31 13:06", {}, True),
+        (NOON, SECONDS + 60, {}, True),
+        (NOON, "2026-08-31 13:06", {}, False),
+        (ZONED, SECONDS + 60, {}, False),
+        ("2026-08-31T13:05Z", "2026-08-31T15:06+02:00", {}, False),
+        (NOON, pa.scalar(None, pa.timestamp("us", "UTC")), {}, False),
+        (ZONED, "31.08.2026 13:06", {"format": "%d.%m.%Y %H:%M"}, True),
+    ],
+    ids=str,
+)
+def test_columns_with_and_without_zone_are_warned_of(con, caplog, shown, clicked, time, warns):
+    """Windows are measured between them, and would be wrong by hours if those without a zone are local."""
+    columns = {"impression_id": [1], "impression_time": [shown], "click_time": [clicked], "x": [1.0]}
+    table = con.create_table(ibis.util.gen_name("log"), pa.table(columns))
+    features, ingestion = Features(numeric=("x",)), Ingestion(time=time)
+    read_source(table, funnel=FUNNEL, features=features, split=Split(), ingestion=ingestion)
+    assert ("windows are wrong by hours: write all with a zone" in caplog.text) == warns
+
+
+def test_of_labels_from_columns_the_zones_of_event_times_are_no_matter(con, caplog):
+    columns = {"impression_id": [1], "impression_time": [NOON], "click_time": [ZONED], "click": [0], "x": [1.0]}
+    table = con.create_table(ibis.util.gen_name("log"), pa.table(columns))
+    ingestion = Ingestion(labels_from="columns")
+    ingest_impressions(table, {}, FUNNEL, Features(numeric=("x",)), Split(), ingestion)
+    assert "time zone" not in caplog.text
 
 
 def test_a_step_that_never_happened_has_no_time(con):

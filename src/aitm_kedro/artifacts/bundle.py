@@ -46,6 +46,8 @@ class Manifest(Result):
         weights: fingerprint of the model (``learning.learner.Trained.fingerprint``).
         valid_auc: AUC of each step on validation.
         learnt: whether it says more of validation than constant probabilities do.
+        unknown_shares: feature -> share of validation rows in which it is null, or holds no value that train has
+            taught; empty: not known (older bundles).
         test: metrics on test.
         trained: where the model comes from.
         judged: where the metrics of test come from.
@@ -63,6 +65,7 @@ class Manifest(Result):
     weights: str
     valid_auc: dict[str, float | None]
     learnt: bool = True
+    unknown_shares: dict[str, float] = Field(default_factory=dict)
     test: Evaluated | None
     trained: Provenance
     judged: Provenance

@@ -14,18 +14,20 @@ from aitm_kedro.artifacts.bundle import Bundle, load_bundle
 from aitm_kedro.artifacts.correction import correct, row_keep_rates
 from aitm_kedro.artifacts.encoder import Encoder
 from aitm_kedro.artifacts.rows import Needs, Rows, as_batches, prepare
-from aitm_kedro.core.examples import Examples
 from aitm_kedro.core.features import Features
 from aitm_kedro.core.funnel import IMPRESSION_ID
 from aitm_kedro.core.progress import Progress
-from aitm_kedro.tables.sentences import join_names
+from aitm_kedro.tables.sentences import counted, join_names, percent
 
 logger = logging.getLogger(__name__)
 
 ROWS_AT_ONCE = 131_072
 
 MANY = 100
-"""Rows from which on it is strange that a feature tells nothing of any of them."""
+"""Rows from which on it is strange that a feature tells nothing of most of them."""
+
+MORE = 0.25
+"""How much larger than in validation the share of rows may be of which a feature tells nothing."""
 
 NAMED = 5
 """Segments that a warning names."""
@@ -120,7 +122,7 @@ class Predictor:
             yield pa.RecordBatch.from_arrays(columns, schema=schema)
             progress.advance(batch.num_rows)
         self._warn_of_segments(unseen, rows=int(progress.done))
-        _warn_of_features(empty, rows=int(progress.done))
+        self._warn_of_features(empty, rows=int(progress.done))
 
     def _predict_batch(self, rows: pa.Table, unseen: Counter[str], empty: Counter[str]) -> np.ndarray:
         """Probabilities [N, T] of prepared rows.
@@ -129,7 +131,7 @@ class Predictor:
         there or hold nothing that train has seen.
         """
         examples = self._encoder.encode(rows)
-        empty.update(_without_known_values(examples))
+        empty.update(examples.rows_without_known_values())
         raw = self._trained.predict(examples)
         rates, segment = self.manifest.keep_rates, examples.segment
         if segment is not None:
@@ -137,36 +139,29 @@ class Predictor:
             unseen.update({str(name): count for name, count in counts.items() if name not in (rates.per_segment or {})})
         return correct(raw, row_keep_rates(rates, segment))
 
+    def _warn_of_features(self, empty: Counter[str], *, rows: int) -> None:
+        """Name features that tell nothing of far more rows than of validation; of a few rows that may well be so."""
+        usual = self.manifest.unknown_shares
+        beside = {name: f"; validation {percent(share, 1)}" for name, share in usual.items()}
+        found = [
+            f"'{name}' in {count:,} ({percent(count, rows)}{beside.get(name, '')})"
+            for name, count in empty.most_common()
+            if count >= rows * min(1.0, usual.get(name, 1.0) + MORE)
+        ]
+        if found and rows >= MANY:
+            logger.warning(
+                f"Among {rows:,} rows, some features are null or hold no value that train has seen far more often than "
+                f"in validation, and tell nothing there: {join_names(found)}; check how their values are spelled, and "
+                "whether they are filled."
+            )
+
     def _warn_of_segments(self, unseen: Counter[str], *, rows: int) -> None:
         if not unseen:
             return
         names = [name for name, _ in unseen.most_common(NAMED)] + (["..."] if len(unseen) > NAMED else [])
         logger.warning(
-            "%s of %s rows have a '%s' that train has not seen (%s); they are corrected by the keep rate of all rows "
-            "together",
-            f"{unseen.total():,}", f"{rows:,}", self.manifest.funnel.segment, ", ".join(names),
-        )  # fmt: skip
-
-
-def _without_known_values(examples: Examples) -> dict[str, int]:
-    """Feature -> rows in which it is null, or holds nothing but values that train has not seen or has as rare."""
-    counts = (examples.ids == 0).sum(axis=0)
-    found = dict(zip(examples.single_fields, counts.tolist(), strict=True))
-    for name, lists in examples.lists.items():
-        row = np.repeat(np.arange(len(examples)), lists.lengths)
-        known = np.zeros(len(examples), bool)
-        known[row[lists.values > 0]] = True
-        found[name] = int((~known).sum())
-    return found
-
-
-def _warn_of_features(empty: Counter[str], *, rows: int) -> None:
-    """Name features that tell nothing of any row; a few rows may well be so."""
-    names = [f"'{name}'" for name, count in empty.items() if count == rows]
-    if names and rows >= MANY:
-        logger.warning(
-            "In all %s rows, %s %s null or %s no value that train has seen, and tell%s nothing; check its spelling",
-            f"{rows:,}", join_names(names), *(("is", "has", "s") if len(names) == 1 else ("are", "have", "")),
+            "Of %s, %s with a '%s' that train has not seen (%s) are corrected by the keep rate of all rows together.",
+            counted(rows, "row"), f"{unseen.total():,}", self.manifest.funnel.segment, ", ".join(names),
         )  # fmt: skip
 
 

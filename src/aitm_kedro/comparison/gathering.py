@@ -9,6 +9,7 @@ from pydantic import Field
 
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.examples import Fingerprints
+from aitm_kedro.core.namespaces import namespace_of
 from aitm_kedro.core.parameters import without_machine
 from aitm_kedro.core.provenance import Result, Source, provenance_of_table
 from aitm_kedro.evaluation.results import ORACLE, Metrics
@@ -145,7 +146,7 @@ def gather(
             settings=settings,
             notes=tuple(notes),
             confidence=_confidence(there),
-            judged={namespace_of(key): metrics.provenance.data for key, metrics in there.items()},
+            judged={namespace_of(*key): metrics.provenance.data for key, metrics in there.items()},
         ),
         usual=usual,
     )
@@ -162,25 +163,19 @@ def pair_placements(
     """
     paired: dict[RunKey, pd.DataFrame | None] = {}
     for key, table in placements.items():
-        judged = notes.judged.get(namespace_of(key))
+        judged = notes.judged.get(namespace_of(*key))
         made = None if table is None else provenance_of_table(table.attrs)
         paired[key] = table if made is not None and made.data == judged else None
     others = [
-        key for key, table in paired.items() if table is not placements[key] and namespace_of(key) in notes.judged
+        key for key, table in paired.items() if table is not placements[key] and namespace_of(*key) in notes.judged
     ]
     if others:
         logger.warning(
             "The placements of %s are of other predictions than its metrics, so its rows are not tested; run: %s",
-            ", ".join(map(namespace_of, others)),
-            "; ".join(f"kedro run --from-nodes={namespace_of(key)}.evaluate" for key in others),
+            ", ".join(namespace_of(*key) for key in others),
+            "; ".join(f"kedro run --from-nodes={namespace_of(*key)}.evaluate" for key in others),
         )
     return paired
-
-
-def namespace_of(key: RunKey) -> str:
-    """Namespace of a run and seed, as commands name it."""
-    run, seed = key
-    return run if seed is None else f"{run}.seed{seed}"
 
 
 def _describe_missing(keys: Sequence[RunKey]) -> list[str]:
@@ -216,7 +211,7 @@ def _describe_changed(results: _Results, current: Current, pipelines: Mapping[Ru
         changed = [] if wanted is None or metrics.trained is None else _changes(_parameters(metrics), wanted)
         if changed:
             known = ", ".join(changed[:CHANGES]) + (f" and {len(changed) - CHANGES} more" if changed[CHANGES:] else "")
-            by_change.setdefault((known, pipelines.get(key, "modelling")), []).append(namespace_of(key))
+            by_change.setdefault((known, pipelines.get(key, "modelling")), []).append(namespace_of(*key))
     return [
         f"The results of {', '.join(names)} were trained with other parameters than those of now ({known}) and are "
         f"compared as they are; to train with those of now: kedro run --pipelines={pipeline} "
@@ -254,7 +249,7 @@ def _describe_stale(keys: Sequence[RunKey], pipelines: Mapping[RunKey, str]) -> 
     """One sentence for each pipeline that renews some of them."""
     by_pipeline: dict[str, list[str]] = {}
     for key in keys:
-        by_pipeline.setdefault(pipelines.get(key, "modelling"), []).append(namespace_of(key))
+        by_pipeline.setdefault(pipelines.get(key, "modelling"), []).append(namespace_of(*key))
     return [
         f"The results of {', '.join(names)} come from other rows than the current examples and were left out; renew "
         f"them: kedro run --pipelines={pipeline} --namespaces={','.join(names)}"
@@ -280,21 +275,21 @@ def _check_enough(
 
 def _describe_unlearnt(results: _Results) -> list[str]:
     """Sentences on all that did not learn, and on those that rank at least; networks, with more to change, apart."""
-    by_verdict: dict[tuple[str, bool], list[str]] = {}
+    by_kind: dict[tuple[bool, bool], list[str]] = {}
     for key, metrics in results.items():
         if metrics.learnt is False:
-            verdict = _verdict(metrics), "training" in _parameters(metrics)
-            by_verdict.setdefault(verdict, []).append(namespace_of(key))
+            kind = bool(metrics.ranks), "training" in _parameters(metrics)
+            by_kind.setdefault(kind, []).append(namespace_of(*key))
     return [
-        f"{', '.join(names)} {verdict}: the log loss on validation is not below that of constant probabilities; try "
-        f"{what_may_help(reads_training=is_network)}."
-        for (verdict, is_network), names in by_verdict.items()
+        f"{', '.join(names)} {_verdict(ranks=ranks, several=len(names) > 1)}: the log loss on validation is not below "
+        f"that of constant probabilities; try {what_may_help(reads_training=is_network)}."
+        for (ranks, is_network), names in by_kind.items()
     ]
 
 
-def _verdict(metrics: Metrics) -> str:
-    """What can be said of a run whose log loss is no better than that of constants."""
-    return "ranks but did not learn probabilities" if metrics.ranks else "did not learn"
+def _verdict(*, ranks: bool, several: bool) -> str:
+    """What can be said of runs whose log loss is no better than that of constants."""
+    return f"{'rank' if several else 'ranks'} but did not learn probabilities" if ranks else "did not learn"
 
 
 def _split_by_data(results: _Results, current: Current) -> tuple[_Results, list[RunKey]]:

@@ -149,6 +149,17 @@ class Examples:
         """The same rows without the values of numeric fields, for models that read their bins alone."""
         return replace(self, numeric=())
 
+    def rows_without_known_values(self) -> dict[str, int]:
+        """Feature -> rows in which it is null, or holds nothing but values that train has not seen or has as rare."""
+        counts = (self.ids == 0).sum(axis=0)
+        found = dict(zip(self.single_fields, counts.tolist(), strict=True))
+        for name, lists in self.lists.items():
+            row = np.repeat(np.arange(len(self)), lists.lengths)
+            known = np.zeros(len(self), bool)
+            known[row[lists.values > 0]] = True
+            found[name] = int((~known).sum())
+        return found
+
     def take(self, rows: np.ndarray) -> Self:
         """Some rows, in this order."""
         return replace(

@@ -126,8 +126,8 @@ def _segment_metrics(ranked: _Ranked, *, step: str, options: Evaluation) -> Segm
     rows, positives = len(ranked.labels), int(ranked.labels.sum())
     if positives < options.min_segment_positives:
         note = (
-            f"No AUC: {positives} positives of '{step}', fewer than evaluation.min_segment_positives "
-            f"({options.min_segment_positives})."
+            f"No AUC: {positives} positive{'' if positives == 1 else 's'} of '{step}', fewer than "
+            f"evaluation.min_segment_positives ({options.min_segment_positives})."
         )
         return SegmentMetrics(rows=rows, positives=positives, auc=None, auc_low=None, auc_high=None, note=note)
     ranks = count_ranks(*ranked)

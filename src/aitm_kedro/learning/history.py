@@ -92,6 +92,10 @@ class RunHistory(Result):
     constant_log_loss: dict[str, float] = Field(
         description="of the best constant probabilities, which are the rates in validation; by step, nats"
     )
+    unknown_shares: dict[str, float] = Field(
+        default_factory=dict,
+        description="feature -> share of validation rows in which it is null, or holds no value that train has taught",
+    )
     weights: str = Field(description="fingerprint of the trained model (learning.learner.Trained.fingerprint)")
     provenance: Provenance
 
@@ -113,6 +117,11 @@ class RunHistory(Result):
 
 
 def mean_auc(aucs: Mapping[str, float | None], steps: Iterable[str]) -> float | None:
-    """Mean AUC of some steps, of those that have one; None where none has."""
+    """Mean AUC of those of the steps that have one; None where none has.
+
+    Example:
+        >>> mean_auc({"click": 0.6, "buy": 0.8, "return": None}, ["buy", "return"])
+        0.8
+    """
     known = [auc for step in steps if (auc := aucs.get(step)) is not None]
     return sum(known) / len(known) if known else None

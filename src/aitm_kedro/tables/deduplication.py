@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.funnel import IMPRESSION_ID, IMPRESSION_TIME
+from aitm_kedro.tables.sentences import counted
 
 FEW = 200_000
 """Repeated rows that are held in memory."""
@@ -70,6 +71,7 @@ def _check_outcomes(copies: ir.Table, outcomes: Sequence[str]) -> None:
     ids, example = found.iloc[0]
     if ids:
         raise InputError(
-            f"{ids} values of '{IMPRESSION_ID}' stand in several rows with different outcomes ({', '.join(outcomes)}), "
-            f"for example {example}; an impression has one outcome, mend the rows or give each its own id"
+            f"column '{IMPRESSION_ID}' has {counted(int(ids), 'value')} in several rows with different outcomes "
+            f"({', '.join(outcomes)}), for example {example}; an impression has one outcome, so mend the rows, or give "
+            "each its own id"
         )

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from aitm_kedro.core.features import FeatureSpec, FeatureSpecs
 from aitm_kedro.core.funnel import SEGMENT, Funnel
-from aitm_kedro.evaluation.drift import LARGE_PSI, Level, compare_rates, population_stability_index
+from aitm_kedro.evaluation.stability import LARGE_PSI, Level, compare_rates, population_stability_index
 from aitm_kedro.tables.hashing import in_share, row_hash
 from aitm_kedro.tables.reports import (
     Counts,

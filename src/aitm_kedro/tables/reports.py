@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PlainSerializer
 
 from aitm_kedro.core.provenance import Result
-from aitm_kedro.evaluation.drift import Level
+from aitm_kedro.evaluation.stability import Level
 from aitm_kedro.tables.parameters import LabelPolicy
 
 Moment = Annotated[datetime, PlainSerializer(lambda moment: moment.isoformat(sep=" "), when_used="json")]

@@ -25,6 +25,7 @@ from aitm_kedro.tables.forms import (
 from aitm_kedro.tables.label_values import read_label, require_label
 from aitm_kedro.tables.parameters import Ingestion, Split
 from aitm_kedro.tables.requirements import Requirement, enforce, measure
+from aitm_kedro.tables.sentences import counted, join_names
 from aitm_kedro.tables.times import Reading, decide, examine
 from aitm_kedro.tables.values import as_category, as_number
 
@@ -83,6 +84,8 @@ def read_source(raw: ir.Table, *, funnel: Funnel, features: Features, split: Spl
     times = {name: raw[name] for name in (IMPRESSION_TIME, *moments) if name in raw.columns}
     facts = _scan(raw, times, requirements, funnel, ingestion)
     readings = {name: _read_time(name, column, ingestion, facts) for name, column in times.items()}
+    if events:
+        _warn_of_zones(readings)
     columns = {
         IMPRESSION_ID: _read_id(raw[IMPRESSION_ID]),
         **plain,
@@ -306,7 +309,8 @@ def _scan(
     facts: dict[str, Any] = raw.aggregate(**expressions).to_pyarrow().to_pylist()[0]
     if facts["missing_ids"]:
         raise InputError(
-            f"column '{IMPRESSION_ID}' is null or blank in {facts['missing_ids']} rows; give every impression an id"
+            f"column '{IMPRESSION_ID}' is null or blank in {counted(facts['missing_ids'], 'row')}; give every "
+            "impression an id"
         )
     enforce(raw, requirements, facts)
     if facts.get("largest_weight") == 0:
@@ -322,8 +326,21 @@ def _read_time(name: str, column: ir.Column, ingestion: Ingestion, facts: Mappin
     found = {key.removesuffix(suffix): value for key, value in facts.items() if key.endswith(suffix)}
     reading = decide(name, column, ingestion.time, found)
     if name == IMPRESSION_TIME and (nulls := facts["rows"] - found["known"]):
-        raise InputError(f"column '{name}' is null in {nulls} rows; fill it or leave them out")
+        raise InputError(f"column '{name}' is null in {counted(nulls, 'row')}; fill it, or leave such rows out")
     return reading
+
+
+def _warn_of_zones(readings: Mapping[str, Reading]) -> None:
+    """Say so if some columns tell their zone and others do not: hours may lie between times of one moment."""
+    local, absolute = (
+        [f"'{name}'" for name, reading in readings.items() if reading.is_utc is wanted] for wanted in (False, True)
+    )
+    if local and absolute:
+        logger.warning(
+            f"The times in {join_names(local)} have no time zone and are taken as UTC, while those in "
+            f"{join_names(absolute)} have one or are numbers since 1970; if the former are local times, windows are "
+            "wrong by hours: write all with a zone."
+        )
 
 
 def empty_oracle(table: ir.Table, funnel: Funnel) -> ir.Table:

@@ -17,6 +17,7 @@ import ibis.expr.types as ir
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.tables.dialects import moment_after, moment_of
 from aitm_kedro.tables.parameters import TimeForm, TimeUnit
+from aitm_kedro.tables.sentences import counted
 from aitm_kedro.tables.values import as_category, not_blank, without_nan
 
 EPOCH = datetime(1970, 1, 1)
@@ -48,12 +49,15 @@ class Reading:
         first: the earliest moment; None if all are null.
         last: the latest one.
         column: the moments, UTC without zone.
+        is_utc: whether the values say which moment they mean, by a zone or as numbers since 1970; if not, they are
+            taken as UTC. None if all are null.
     """
 
     what: str | None
     first: datetime | None
     last: datetime | None
     column: ir.TimestampColumn
+    is_utc: bool | None
 
 
 def examine(column: ir.Column, form: TimeForm) -> dict[str, ir.Value]:
@@ -106,14 +110,16 @@ def decide(name: str, column: ir.Column, form: TimeForm, found: Mapping[str, Any
     """
     kind = _kind(column.type(), form)
     if not found["known"]:
-        return Reading(what=None, first=None, last=None, column=ibis.null("timestamp"))
+        return Reading(what=None, first=None, last=None, column=ibis.null("timestamp"), is_utc=None)
     if kind is None:
         raise InputError(
             f"column '{name}' is {column.type()}, for example {found['example']}; it must hold timestamps, text such "
             "as 2024-03-31 23:59:59, or numbers since 1970"
         )
     if kind == "timestamps":
-        return Reading(what=None, first=found["first"], last=found["last"], column=column.cast("timestamp"))
+        has_zone = column.type().is_timestamp() and column.type().timezone is not None
+        moment = column.cast("timestamp")
+        return Reading(what=None, first=found["first"], last=found["last"], column=moment, is_utc=has_zone)
     if kind == "numbers":
         return _decide_numbers(name, _number(column), form, found)
     return _decide_text(name, not_blank(as_category(column)), form, found)
@@ -139,7 +145,8 @@ def _decide_numbers(name: str, number: ir.NumericColumn, form: TimeForm, found: 
             "ingestion.time; name another one (s, ms, us or ns)"
         ) from None
     how = "by ingestion.time.unit" if form.unit else "guessed by their size"
-    return Reading(what=f"{unit} since 1970 ({how})", first=first, last=last, column=_from_number(number, unit))
+    moment = _from_number(number, unit)
+    return Reading(what=f"{unit} since 1970 ({how})", first=first, last=last, column=moment, is_utc=True)
 
 
 def _guess_unit(least: float, most: float) -> TimeUnit | None:
@@ -158,16 +165,18 @@ def _decide_text(name: str, text: ir.StringColumn, form: TimeForm, found: Mappin
         return _decide_numbers(name, _number(text), form, {**found, "example": None})
     zoned = found.get("zoned", 0)
     if numbers or 0 < zoned < known:
-        mixed = f"{numbers:,} numbers" if numbers else f"{zoned:,} with a time zone"
+        mixed = counted(numbers, "number") if numbers else f"{zoned:,} with a time zone"
         raise InputError(
             f"column '{name}' mixes forms: {mixed} among {known:,} times; write all alike, since nobody can "
             "say of which zone or unit the others are"
         )
     if form.format is not None:
-        what = f"text in the format {form.format}"
+        what, is_utc = f"text in the format {form.format}", "%z" in form.format
     else:
         what = "text with time zones, made UTC" if zoned else "text without time zones, taken as UTC"
-    return Reading(what=what, first=found["first"], last=found["last"], column=_read_text(text, form))
+        is_utc = bool(zoned)
+    moment = _read_text(text, form)
+    return Reading(what=what, first=found["first"], last=found["last"], column=moment, is_utc=is_utc)
 
 
 def _not_read(name: str, found: Mapping[str, Any], form: TimeForm) -> str:

@@ -10,12 +10,10 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from aitm_kedro.config.runs import Run
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.examples import Examples
 from aitm_kedro.core.features import FeatureSpecs
 from aitm_kedro.core.provenance import Source, check_made_from, fingerprint_of, provenance_of_table
-from aitm_kedro.evaluation.auc import auc
 from aitm_kedro.learning.history import RunHistory, what_may_help
 from aitm_kedro.learning.learner import Trained
 from aitm_kedro.tables.fingerprints import fingerprint_vocabulary
@@ -23,16 +21,8 @@ from aitm_kedro.tables.reports import BeforeAndAfter, SamplingReport
 
 logger = logging.getLogger(__name__)
 
-TOO_GOOD, TELLS = 0.999, 0.99
-"""AUC from which on a model is too good to be true, and from which on a feature alone tells a step."""
-
 FEW_STEPS = 10
 """Batches of an epoch below which little is learnt in it."""
-
-
-def name_of(run: Run, seed: int) -> str:
-    """Namespace of a run and seed."""
-    return f"{run.name}.seed{seed}"
 
 
 def again(name: str) -> str:
@@ -136,35 +126,6 @@ def warn_unless_learnt(history: RunHistory, *, reads_training: bool) -> None:
         f"{found:.4f} nats, and that of constant probabilities {constant:.4f}; "
         f"{'use its order only, or try' if ranks else 'try'} {advice}."
     )
-
-
-def warn_of_leakage(history: RunHistory, train: Examples, valid: Examples) -> None:
-    """Say so if validation is predicted nearly without fault, and which single features tell it by themselves.
-
-    Args:
-        history: of the training.
-        train: what it learnt from.
-        valid: what it was validated by.
-    """
-    perfect = [step for step, found in history.valid_auc.items() if found is not None and found >= TOO_GOOD]
-    for step in perfect:
-        alone = {name: score for name in valid.single_fields if (score := _alone(name, step, train, valid)) >= TELLS}
-        told = ", ".join(f"'{name}' (AUC {score:.4f})" for name, score in sorted(alone.items(), key=lambda at: -at[1]))
-        who = f"by itself this feature tells it, too: {told}" if told else "no single feature tells it by itself"
-        logger.warning(
-            f"'{history.run}' with seed {history.seed} predicts '{step}' nearly without fault (validation AUC "
-            f"{history.valid_auc[step]:.4f}), and {who}; is a feature known only after the step, or a copy of the "
-            "label? Such a feature has to leave 'features'."
-        )
-
-
-def _alone(name: str, step: str, train: Examples, valid: Examples) -> float:
-    """Validation AUC of the rate of a step by the ids of one feature, as train has them; 0 where it is undefined."""
-    field, t = train.single_fields.index(name), train.steps.index(step)
-    ids, labels = train.ids[:, field], train.labels[:, t]
-    size = int(max(ids.max(initial=0), valid.ids[:, field].max(initial=0))) + 1
-    rates = (np.bincount(ids, labels, minlength=size) + labels.mean()) / (np.bincount(ids, minlength=size) + 1)
-    return auc(valid.labels[:, t], rates[valid.ids[:, field]], valid.row_weights) or 0.0
 
 
 def warn_of_large_batch(batch_size: int, *, rows: int) -> None:

@@ -6,6 +6,7 @@ import pandas as pd
 
 from aitm_kedro.artifacts.bundle import Bundle
 from aitm_kedro.core.errors import InputError
+from aitm_kedro.core.namespaces import namespace_of
 from aitm_kedro.evaluation.results import Metrics
 
 
@@ -30,9 +31,10 @@ def collect_results(*results: Metrics | pd.DataFrame | Bundle | None, run: str, 
     ):
         if isinstance(metrics, Metrics) and isinstance(bundle, Bundle):
             if bundle.manifest.judged != metrics.provenance:
+                name = namespace_of(run, seed)
                 raise InputError(
-                    f"the metrics and the bundle of '{run}.seed{seed}' are of different evaluations, as a run leaves "
-                    f"them that is stopped between the two; write both again: --nodes={run}.seed{seed}.evaluate"
+                    f"the metrics and the bundle of '{name}' are of different evaluations, as a run leaves them that "
+                    f"is stopped between the two; write both again: kedro run --nodes={name}.evaluate"
                 )
             if placements is not None:
                 whole.append(seed)

@@ -19,6 +19,7 @@ from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.examples import Examples
 from aitm_kedro.core.features import Features, FeatureSpecs
 from aitm_kedro.core.funnel import IMPRESSION_ID, Funnel
+from aitm_kedro.core.namespaces import namespace_of
 from aitm_kedro.core.provenance import (
     Provenance,
     fingerprint_of,
@@ -43,11 +44,10 @@ from aitm_kedro.pipelines.modelling.checks import (
     check_trained_for,
     check_vocabulary,
     judged_from,
-    name_of,
     warn_of_large_batch,
-    warn_of_leakage,
     warn_unless_learnt,
 )
+from aitm_kedro.pipelines.modelling.leakage import warn_of_faultless_test, warn_of_leakage
 from aitm_kedro.tables.parameters import Ingestion
 from aitm_kedro.tables.reports import SamplingReport
 
@@ -106,6 +106,7 @@ def train(
         },
         valid_log_loss=log_loss,
         constant_log_loss=constant,
+        unknown_shares={name: rows / len(valid) for name, rows in valid.rows_without_known_values().items()},
         weights=trained.fingerprint(),
         provenance=provenance,
     )
@@ -133,7 +134,7 @@ def predict_test(
     Raises:
         InputError: the test examples or the keep rates are of another preparation than the weights.
     """
-    check_trained_for(trained, test_examples, sampling_report, name=name_of(run, seed))
+    check_trained_for(trained, test_examples, sampling_report, name=namespace_of(run.name, seed))
     fields = [spec.name for spec in trained.spec.features]
     examples = test_examples.of_fields(fields).of_steps(funnel.steps)
     raw = trained.place(device=training.device, threads=training.threads).predict(examples)
@@ -172,7 +173,7 @@ def evaluate_and_pack(
     Raises:
         InputError: what is read is of different preparations or trainings.
     """
-    name = name_of(run, seed)
+    name = namespace_of(run.name, seed)
     if history.weights != trained.fingerprint():
         raise InputError(
             f"the weights and the history of '{name}' are of different trainings; load both of one version "
@@ -228,7 +229,7 @@ def evaluate(
         InputError: the predictions are of other weights, test rows or keep rates.
     """
     data = judged_from(history.weights, test_examples, sampling_report)
-    check_predictions(predictions, data, name=name_of(run, seed))
+    check_predictions(predictions, data, name=namespace_of(run.name, seed))
     examples = test_examples.of_steps(funnel.steps)
     raw = predictions[[f"{step}_raw" for step in funnel.steps]].to_numpy()
     corrected = predictions[list(funnel.steps)].to_numpy()
@@ -246,6 +247,7 @@ def evaluate(
         trained=history.provenance,
         provenance=Provenance.now(data=data, parameters={"evaluation": evaluation, **(packed_with or {})}),
     )
+    warn_of_faultless_test(history, metrics)
     placements = place_rows(examples.labels, raw, steps=funnel.steps, row_weights=examples.row_weights)
     return metrics, with_provenance(placements, metrics.provenance)
 
@@ -273,6 +275,7 @@ def pack_bundle(
         weights=history.weights,
         valid_auc=history.valid_auc,
         learnt=history.learnt,
+        unknown_shares=history.unknown_shares,
         test=metrics.test,
         trained=history.provenance,
         judged=metrics.provenance,

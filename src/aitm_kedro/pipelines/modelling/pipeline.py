@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from kedro.pipeline import Node, Pipeline
 
 from aitm_kedro.config.runs import Run
+from aitm_kedro.core.namespaces import namespace_of
 from aitm_kedro.evaluation.results import ORACLE
 from aitm_kedro.pipelines.binding import bind
 from aitm_kedro.pipelines.modelling.collecting import collect_results
@@ -79,7 +80,7 @@ def _template(run: Run, seed: int) -> Pipeline:
     )
     return Pipeline(
         nodes,
-        namespace=f"{run.name}.seed{seed}",
+        namespace=namespace_of(run.name, seed),
         inputs=SHARED,
         parameters=PARAMETERS,
         tags=[run.name, "modelling"],
@@ -91,7 +92,7 @@ def _end(run: str, seeds: Sequence[int]) -> Node:
 
     What a box holds that is read outside of it, or by nobody, is drawn beside it, so this node reads all of it.
     """
-    saved = [f"{run}.seed{seed}.{what}" for what in ("metrics", "placements", "bundle") for seed in seeds]
+    saved = [f"{namespace_of(run, seed)}.{what}" for what in ("metrics", "placements", "bundle") for seed in seeds]
     return Node(
         bind(collect_results, run=run, seeds=seeds),
         saved,

@@ -3,6 +3,7 @@
 from kedro.pipeline import Node, Pipeline
 
 from aitm_kedro.config.runs import Run, Runs
+from aitm_kedro.core.namespaces import namespace_of
 from aitm_kedro.pipelines.binding import bind
 from aitm_kedro.pipelines.reporting.nodes import (
     draw_calibration,
@@ -31,7 +32,7 @@ def create_pipeline(runs: Runs) -> Pipeline:
 
 def _training_and_probabilities(run: Run, seed: int) -> list[Node]:
     """Figures of a run of any model. Nodes that read from its namespace live in it, as Kedro's naming asks."""
-    name = f"{run.name}.seed{seed}"
+    name = namespace_of(run.name, seed)
     judged = ["test_examples@arrays", f"{name}.predictions", "params:funnel", "params:evaluation"]
     return [
         Node(
@@ -59,7 +60,7 @@ def _training_and_probabilities(run: Run, seed: int) -> list[Node]:
 
 def _inside(run: Run, seed: int) -> list[Node]:
     """Figures of what a network computes on its way."""
-    name = f"{run.name}.seed{seed}"
+    name = namespace_of(run.name, seed)
     explained = [f"{name}.weights", "test_examples@arrays", f"{name}.predictions", "params:funnel", "params:reporting"]
     return [
         Node(

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from aitm_kedro.evaluation.drift import LARGE_PSI, MODERATE_PSI, compare_rates, population_stability_index
+from aitm_kedro.evaluation.stability import LARGE_PSI, MODERATE_PSI, compare_rates, population_stability_index
 
 
 def reference_psi(reference, current) -> float:
