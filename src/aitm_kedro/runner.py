@@ -21,6 +21,7 @@ from aitm_kedro.core.parameters import without_machine
 from aitm_kedro.core.provenance import Provenance, Source, fingerprint_of, provenance_of_table
 from aitm_kedro.datasets import ExampleArrays, Frame, ModelFolder, TypedJSON
 from aitm_kedro.datasets.versions import exists
+from aitm_kedro.explain.feature_check import FeatureCheck
 from aitm_kedro.learning.history import RunHistory
 from aitm_kedro.learning.learner import stored_fingerprint
 from aitm_kedro.tables.reports import SamplingReport
@@ -127,6 +128,8 @@ def content_of(name: str, catalog: Catalog) -> dict[Source, str]:
     value = catalog.load(name) if isinstance(dataset, TypedJSON) else None
     if isinstance(value, SamplingReport):
         return {"keep_rates": fingerprint_of(value.keep_rates)}
+    if isinstance(value, FeatureCheck):
+        return {"dropped_features": value.choice()}
     if isinstance(value, FeatureSpecs):
         known: dict[Source, str] = {} if value.vocabulary is None else {"vocabulary": value.vocabulary}
         return known | {"features": value.fingerprint()}

@@ -24,7 +24,7 @@ from aitm_kedro.core.published import Published
 from aitm_kedro.evaluation.parameters import Evaluation
 from aitm_kedro.evaluation.results import Evaluated, Metrics, SegmentMetrics, StepMetrics
 from aitm_kedro.evaluation.significance import place_rows
-from aitm_kedro.learning.parameters import Training
+from aitm_kedro.learning.parameters import Training, ValidationOptions
 from aitm_kedro.pipelines.comparison import create_pipeline
 
 STEPS = ("click", "buy")
@@ -646,6 +646,8 @@ def test_pipeline_reads_every_run_without_a_warning_and_draws():
     data |= {
         "oracle_metrics": oracle(),
         "params:funnel": Funnel(steps=STEPS, main_steps=("buy",), segment="region"),
+        "feature_check": None,
+        "params:validation": ValidationOptions(),
         "params:training": Training(),
         "params:evaluation": Evaluation(),
         "counts_report": None,

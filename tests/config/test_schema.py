@@ -13,7 +13,7 @@ from aitm_kedro.datasets import AliCCP, AliCCPReport, SimulatedFunnel
 ENVIRONMENTS = sorted(path.name for path in (ROOT / "conf").iterdir() if path.is_dir() and path.name != "local")
 
 
-WITHOUT_DEFAULT = ("funnel", "features", "runs", "reference", "explain", "keep_versions")
+WITHOUT_DEFAULT = ("funnel", "features", "runs", "reference", "explain", "keep_versions", "feature_check")
 """Keys of the simulated log and of its study, and those whose value is no block."""
 
 
@@ -100,7 +100,7 @@ FUNNEL = {"steps": ["a"], "main_steps": ["a"]}
         (
             {"weather": {}},
             "weather is unknown; known are ali_ccp, funnel, features, ingestion, labels, split, sampling, vocabulary, "
-            "published, runs and 19 more.",
+            "feature_check, published and 21 more.",
         ),
         ({"ali_ccp": {"max_values": 0}}, "ali_ccp.max_values must be a whole number, at least 1, or null; it is 0."),
         (

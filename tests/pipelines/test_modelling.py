@@ -21,23 +21,25 @@ from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.examples import Examples
 from aitm_kedro.core.features import Features, FeatureSpec, FeatureSpecs, ValueStatistics
 from aitm_kedro.core.funnel import Funnel
-from aitm_kedro.core.provenance import fingerprint_of, provenance_of_table
+from aitm_kedro.core.provenance import Provenance, fingerprint_of, provenance_of_table
 from aitm_kedro.evaluation.auc import auc
 from aitm_kedro.evaluation.parameters import Evaluation
+from aitm_kedro.explain.feature_check import FeatureCheck
 from aitm_kedro.learning.learner import Learner, stored_fingerprint
-from aitm_kedro.learning.parameters import Training
+from aitm_kedro.learning.parameters import Training, ValidationOptions
 from aitm_kedro.learning.registry import MODELS
 from aitm_kedro.pipelines.modelling import create_pipeline, nodes
 from aitm_kedro.pipelines.modelling.collecting import collect_results
 from aitm_kedro.pipelines.modelling.leakage import warn_of_leakage
 from aitm_kedro.tables.fingerprints import fingerprint_vocabulary
-from aitm_kedro.tables.parameters import Ingestion
+from aitm_kedro.tables.parameters import Ingestion, Split
 from aitm_kedro.tables.reports import BeforeAndAfter, CountsBySegment, KeepRates, SamplingReport, StepCount
 
 STEPS = ("click", "apply", "approve")
 FUNNEL = Funnel(steps=STEPS, main_steps=("apply", "approve"), segment="bank")
 SIZES = {"age": 6, "city": 40}
 TAGS = 9  # ids of the list field
+VALIDATION = ValidationOptions(selection_share=0)
 TRAINING = Training(max_epochs=3, batch_size=200, learning_rate=0.003, device="cpu", threads=1)
 
 
@@ -62,6 +64,7 @@ SPECS = FeatureSpecs(
         FeatureSpec(name="tags", kind="list", ids=TAGS, weights="shares"),
     ),
 )
+CHECKED = FeatureCheck(mode="report", provenance=Provenance.now(data={"features": SPECS.fingerprint()}, parameters={}))
 RUNS = resolve_runs(
     {
         "runs": {
@@ -128,10 +131,13 @@ def results(as_examples: Callable) -> dict[str, object]:
         "valid_examples@arrays": valid,
         "test_examples@arrays": as_examples(test),
         "feature_specs": SPECS,
+        "feature_check": CHECKED,
         "vocabulary@pandas": _vocabulary(),
         "sampling_report": _sampling_report(train, valid),
         "oracle@arrow": ds.dataset(_truth(test)),
         "params:funnel": FUNNEL,
+        "params:split": Split(),
+        "params:validation": VALIDATION,
         "params:training": TRAINING,
         "params:evaluation": Evaluation(),
         "params:features": Features(categorical=("city", "constant"), numeric=("age",), lists=("tags",)),
@@ -182,6 +188,7 @@ def test_the_history_says_what_was_trained_on_what(results: dict, namespace: str
         "valid": results["valid"].fingerprint(),
         "vocabulary": VOCABULARY,
         "features": SPECS.fingerprint(),
+        "dropped_features": CHECKED.choice(),
         "keep_rates": fingerprint_of(_sampling_report().keep_rates),
     }
     assert history.weights == results[f"{namespace}.weights"].fingerprint()
@@ -191,6 +198,7 @@ def test_the_history_says_what_was_trained_on_what(results: dict, namespace: str
     }.get(run.name, {})
     assert history.provenance.parameters == {
         "funnel": FUNNEL.model_dump(mode="json"),
+        "validation": VALIDATION.model_dump(mode="json"),
         "model": run.model,
         "options": run.options.model_dump(mode="json"),
         "options_changed": changed,
@@ -353,7 +361,7 @@ def test_inputs_of_different_preparations_are_not_learnt_from(results: dict) -> 
     run = RUNS.find("naive_bayes")
 
     def learn(train: Examples, valid: Examples, report: SamplingReport) -> object:
-        return nodes.train(train, valid, SPECS, report, FUNNEL, TRAINING, run=run, seed=0)
+        return nodes.train(train, valid, SPECS, CHECKED, report, FUNNEL, Split(), VALIDATION, TRAINING, run=run, seed=0)
 
     with pytest.raises(
         InputError, match=rf"valid_examples and feature_specs .* \(0{{12}} and {VOCABULARY}\).*preparation"
@@ -503,7 +511,7 @@ def test_a_batch_that_leaves_too_few_steps_an_epoch(
 ) -> None:
     training = TRAINING.model_copy(update={"batch_size": 201, "max_epochs": 1})
     report = _sampling_report(results["train"], results["valid"])
-    parts = (results["train"], results["valid"], SPECS, report, FUNNEL)
+    parts = (results["train"], results["valid"], SPECS, CHECKED, report, FUNNEL, Split(), VALIDATION)
     nodes.train(*parts, training, run=RUNS.find(name), seed=0)
     sentence = "training.batch_size is 201, so that the 2000 train rows make 10 steps an epoch"
     assert (sentence in caplog.text) == warns
@@ -518,6 +526,8 @@ def test_kedro_sees_the_types_of_all_parameters() -> None:
     found = TypeExtractor(["modelling"])._extract_types_from_pipeline(pipeline)
     assert found == {
         "funnel": Funnel,
+        "split": Split,
+        "validation": ValidationOptions,
         "training": Training,
         "evaluation": Evaluation,
         "features": Features,
@@ -584,7 +594,9 @@ def test_lightgbm_wants_values_beside_bins(results: dict, as_examples: Callable)
 
 def _train(name: str, train: object, valid: object, funnel: Funnel = FUNNEL) -> tuple:
     report = _sampling_report(train, valid)
-    return nodes.train(train, valid, SPECS, report, funnel, TRAINING, run=RUNS.find(name), seed=0)
+    return nodes.train(
+        train, valid, SPECS, CHECKED, report, funnel, Split(), VALIDATION, TRAINING, run=RUNS.find(name), seed=0
+    )
 
 
 @pytest.mark.parametrize("name", ["mlp", "lightgbm"])

@@ -11,7 +11,7 @@ def test_every_node_can_be_run_by_name_and_tag():
     assert set(NODES) == {
         *("check_labels", "check_published", "split_impressions", "downsample_negatives"),
         *("build_vocabulary", "describe_features", "encode_train", "encode_valid", "encode_test"),
-        *("measure_drift", "describe_dataset"),
+        *("check_features", "measure_drift", "describe_dataset"),
     }
     assert all(node.tags == {"preparation"} for node in PIPELINE.nodes)
 

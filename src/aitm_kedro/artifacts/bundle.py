@@ -44,7 +44,7 @@ class Manifest(Result):
         trim: whether spaces around text count, of the parameter ``ingestion``.
         keep_rates: of the downsampling of train, which the predictions are corrected for.
         weights: fingerprint of the model (``learning.learner.Trained.fingerprint``).
-        valid_auc: AUC of each step on validation.
+        valid_auc: AUC of each step on the rows of validation that had no say in the training.
         learnt: whether it says more of validation than constant probabilities do.
         unknown_shares: feature -> share of validation rows in which it is null, or holds no value that train has
             taught; empty: not known (older bundles).

@@ -57,8 +57,10 @@ def _of_same_validation(bundles: Sequence[Bundle]) -> list[Bundle]:
     return same
 
 
-def _judge(manifest: Manifest) -> tuple[str | None, tuple[str, ...]]:
-    return manifest.trained.data.get("valid"), manifest.funnel.main_steps
+def _judge(manifest: Manifest) -> tuple[str | None, str, tuple[str, ...]]:
+    """What decides on it: rows of validation, which part of them, and steps."""
+    part = str(manifest.trained.parameters.get("validation"))
+    return manifest.trained.data.get("valid"), part, manifest.funnel.main_steps
 
 
 def _score(bundle: Bundle) -> tuple[bool, float]:

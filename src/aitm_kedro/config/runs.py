@@ -13,7 +13,7 @@ from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.funnel import Funnel
 from aitm_kedro.core.parameters import Parameters
 from aitm_kedro.evaluation.results import ORACLE
-from aitm_kedro.learning.parameters import Training
+from aitm_kedro.learning.parameters import Training, ValidationOptions
 from aitm_kedro.learning.registry import MODELS, find
 
 RESERVED = (ORACLE,)
@@ -90,11 +90,12 @@ class Run:
         """Options that are not those of the model's preset or its defaults."""
         return self.options.changed()
 
-    def trained_with(self, *, funnel: Funnel, training: Training) -> dict[str, Any]:
+    def trained_with(self, *, funnel: Funnel, validation: ValidationOptions, training: Training) -> dict[str, Any]:
         """Every parameter that the trained model depends on, as its provenance holds them."""
         of_training = {"training": training} if self.reads_training else {"task_weights": training.task_weights}
         return {
             "funnel": funnel,
+            "validation": validation,
             **of_training,
             "model": self.model,
             "options": self.options,

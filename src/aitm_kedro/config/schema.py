@@ -15,8 +15,8 @@ from aitm_kedro.core.funnel import Funnel
 from aitm_kedro.core.parameters import Parameters
 from aitm_kedro.core.published import Published
 from aitm_kedro.evaluation.parameters import Evaluation
-from aitm_kedro.explain.parameters import Reporting
-from aitm_kedro.learning.parameters import Training
+from aitm_kedro.explain.parameters import FeatureCheckMode, Reporting
+from aitm_kedro.learning.parameters import Training, ValidationOptions
 from aitm_kedro.learning.registry import MODELS
 from aitm_kedro.sources.ali_ccp.parameters import AliCCPFiles
 from aitm_kedro.tables.parameters import Ingestion, Labels, Sampling, Split, VocabularyOptions
@@ -36,11 +36,13 @@ TOP_LEVEL: dict[str, Any] = {
     "split": Split,
     "sampling": Sampling,
     "vocabulary": VocabularyOptions,
+    "feature_check": FeatureCheckMode,
     "published": Published,
     "runs": RunTable,
     "seeds": Seeds,
     "reference": str,
     "explain": str | None,
+    "validation": ValidationOptions,
     "training": Training,
     **MODEL_OPTIONS,
     "evaluation": Evaluation,

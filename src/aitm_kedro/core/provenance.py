@@ -22,13 +22,14 @@ LIBRARIES = ("aitm-kedro", "torch", "lightgbm", "scikit-learn", "numpy", "duckdb
 PROVENANCE = "provenance"
 """Under this name the ``attrs`` of a pandas table, and the metadata of an Arrow schema, hold what it was made from."""
 
-Source = Literal["train", "valid", "test", "vocabulary", "features", "keep_rates", "weights"]
+Source = Literal["train", "valid", "test", "vocabulary", "features", "dropped_features", "keep_rates", "weights"]
 """What results are made from, each with a fingerprint of its own:
 
 train, valid    the encoded examples that a model learns from and chooses by (``Examples.fingerprint``)
 test            the rows that it is judged on, without features (``Examples.fingerprint_of_rows``)
 vocabulary      what gave the ids (``tables.fingerprints.fingerprint_vocabulary``)
 features        what is known of each feature (``FeatureSpecs``)
+dropped_features  those that the feature check leaves out (``FeatureCheck``)
 keep_rates      of the downsampling (``KeepRates``)
 weights         the trained model (``Trained.fingerprint``)
 """
@@ -39,6 +40,7 @@ _OTHERS: dict[Source, str] = {
     "test": "other test rows",
     "vocabulary": "another vocabulary",
     "features": "other feature_specs",
+    "dropped_features": "another choice of features (feature_check)",
     "keep_rates": "other keep rates of the downsampling (sampling_report)",
     "weights": "other weights",
 }

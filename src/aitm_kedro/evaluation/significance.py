@@ -123,6 +123,28 @@ def compare_over_rows(
     return PairedTest(difference, error, float(2 * special.ndtr(-abs(difference) / error)))
 
 
+def influences(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """What each row adds to the error of an AUC, float64 [N]: their squares sum up to DeLong's variance, nearly.
+
+    A positive's is its placement's distance from the AUC over the number of positives, a negative's likewise. Those of
+    several AUCs of the same rows may be added and subtracted, which gives the variance of any combination of them.
+
+    Args:
+        labels: 0 or 1, [N], both of them present among the rows that count.
+        scores: float [N].
+        weights: what each row counts, [N], at least 0; None: all alike.
+    """
+    result = np.zeros(len(labels))
+    present = np.arange(len(labels)) if weights is None else np.flatnonzero(weights > 0)
+    classes = [present[labels[present] == label] for label in (0, 1)]
+    for label, rows in enumerate(classes):
+        others = classes[1 - label]
+        below = _share_below(scores[others], scores[rows], _of_rows(weights, others))
+        placed, counts = below if label else 1 - below, np.ones(len(rows)) if weights is None else weights[rows]
+        result[rows] = (placed - np.average(placed, weights=counts)) * counts / counts.sum()
+    return result
+
+
 def compare_over_seeds(first: Sequence[float], second: Sequence[float]) -> PairedTest:
     """Paired t-test of the AUCs of two runs, one pair a seed.
 

@@ -1,8 +1,19 @@
-"""Parameters of the figures."""
+"""Parameters of the feature check and of the figures."""
 
-from pydantic import Field
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
 
 from aitm_kedro.core.parameters import Parameters
+
+
+def _from_yaml(value: Any) -> Any:
+    """YAML reads a bare ``off`` as false."""
+    return "off" if value is False else value
+
+
+FeatureCheckMode = Annotated[Literal["off", "report", "drop"], BeforeValidator(_from_yaml)]
+"""The parameter ``feature_check``: whether features that make predictions worse are looked for, and left out."""
 
 
 class Reporting(Parameters):

@@ -87,10 +87,13 @@ class RunHistory(Result):
     model: str
     seed: int
     history: History
-    valid_auc: dict[str, float | None] = Field(description="AUC of what was kept on validation, by step")
-    valid_log_loss: dict[str, float] = Field(description="of the same, mean over rows by their weights, nats")
+    valid_auc: dict[str, float | None] = Field(
+        description="AUC by step, on the rows of validation that had no say in training (validation.selection_share)"
+    )
+    valid_log_loss: dict[str, float] = Field(description="of the same rows, mean by their weights, nats")
+    selection_rows: int | None = Field(None, description="how many these are; None: all (older files)")
     constant_log_loss: dict[str, float] = Field(
-        description="of the best constant probabilities, which are the rates in validation; by step, nats"
+        description="of the best constant probabilities, which are the rates in these rows; by step, nats"
     )
     unknown_shares: dict[str, float] = Field(
         default_factory=dict,

@@ -146,7 +146,7 @@ class Learner(ABC):
 
         Args:
             train: what to learn from; ``row_weights``, if there are any, have a mean of 1.
-            valid: what chooses and stops.
+            valid: what chooses and stops; not what learners are compared on (``learning.validation``).
             features: specs of the fields, in their order.
             funnel: the steps; the main ones decide.
             seed: of everything drawn.

@@ -1,8 +1,9 @@
 """Logistic regression on one-hot ids, one model a step: the plain baseline that a network should beat."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -18,7 +19,7 @@ from aitm_kedro.core.parallel import cores
 from aitm_kedro.core.parameters import BY_PRESET, Parameters, PresetParameters
 from aitm_kedro.evaluation.auc import auc
 from aitm_kedro.learning.history import History
-from aitm_kedro.learning.learner import Learner, ModelSpec, Trained, check_ids, step_weights
+from aitm_kedro.learning.learner import Learner, ModelSpec, Trained, check_fits, check_ids, step_weights
 from aitm_kedro.learning.parameters import Preset
 from aitm_kedro.learning.tensors import read_tensors, write_tensors
 
@@ -135,6 +136,20 @@ class LogisticModel(Trained):
             rows = slice(start, start + ROWS_AT_ONCE)
             result[rows] = expit(encode(examples, sizes_of(self.spec.features), rows) @ by_id + self.intercepts)
         return result
+
+    def contributions(self, examples: Examples) -> Iterator[tuple[str, np.ndarray]]:
+        """What each field adds to the log-odds of every step, float32 [N, T]; on top come the intercepts."""
+        from aitm_kedro.learning.one_hot import encode
+
+        check_fits(self.spec, examples)
+        sizes = sizes_of(self.spec.features)
+        ends = list(accumulate(sizes))
+        for name, size, end in zip(examples.fields, sizes, ends, strict=True):
+            coefficients = np.ascontiguousarray(self.coefficients[:, end - size : end].T)  # [ids, T]
+            if name in examples.lists:
+                yield name, encode(examples.of_fields([name]), [size]) @ coefficients
+            else:
+                yield name, coefficients[examples.ids[:, examples.single_fields.index(name)]]
 
     def _save(self, folder: Path) -> None:
         write_tensors(folder, {"coefficients": self.coefficients, "intercepts": self.intercepts})

@@ -4,7 +4,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from aitm_kedro.core.parameters import BY_PRESET, PresetParameters
+from aitm_kedro.core.parameters import BY_PRESET, Parameters, PresetParameters
 
 Preset = Literal["tuned", "paper"]
 
@@ -12,6 +12,20 @@ Criterion = Literal["log_loss", "main_auc"]
 
 SMALLEST_BATCH, LARGEST_BATCH, STEPS_AN_EPOCH = 256, 2000, 2000
 """Of batches that follow the number of rows; the largest is the paper's."""
+
+
+class ValidationOptions(Parameters):
+    """The parameter ``validation``: which rows of validation stop the learners, and which compare them."""
+
+    selection_share: float = Field(
+        0.5,
+        ge=0,
+        lt=1,
+        description="of the rows: they stop no training; blends are weighted, and runs chosen, on them; 0: all do both",
+    )
+    by: Literal["auto", "time", "hash"] = Field(
+        "auto", description="time: the latest rows select; hash: of their ids; auto: by time where the split goes by it"
+    )
 
 
 class Training(PresetParameters):

@@ -18,7 +18,8 @@ from aitm_kedro.core.provenance import as_json
 from aitm_kedro.core.published import Published
 from aitm_kedro.evaluation.parameters import Evaluation
 from aitm_kedro.evaluation.results import Metrics
-from aitm_kedro.learning.parameters import Training
+from aitm_kedro.explain.feature_check import FeatureCheck
+from aitm_kedro.learning.parameters import Training, ValidationOptions
 from aitm_kedro.tables.reports import CountsReport
 
 logger = logging.getLogger(__name__)
@@ -28,7 +29,9 @@ def compare_runs(
     train: Fingerprints | None,
     valid: Fingerprints | None,
     test: Fingerprints | None,
+    feature_check: FeatureCheck | None,
     funnel: Funnel,
+    validation: ValidationOptions,
     training: Training,
     *metrics: Metrics | None,
     keys: Sequence[RunKey],
@@ -43,8 +46,10 @@ def compare_runs(
         train: what the train examples are, by content; None where they are not there.
         valid: the same of validation.
         test: the same of test.
+        feature_check: which features make predictions worse; None where nobody has looked.
         funnel: the steps of now.
-        training: the parameters of now, by which it is told what was trained with others.
+        validation: the parameters of now, by which it is told what was trained with others.
+        training: likewise.
         *metrics: of each of the keys, None where there are none.
         keys: names of runs, each with a seed; the oracle has none.
         runs: by name, with their options of now.
@@ -57,13 +62,17 @@ def compare_runs(
         how the runs were trained, and what is missing.
     """
     results = list(zip(keys, metrics, strict=True))
-    parameters = {name: as_json(run.trained_with(funnel=funnel, training=training)) for name, run in runs.items()}
+    parameters = {
+        name: as_json(run.trained_with(funnel=funnel, validation=validation, training=training))
+        for name, run in runs.items()
+    }
     current = Current(train, valid, test, steps=funnel.steps, parameters=parameters)
     gathered = gather(results, current=current, reference=reference, pipelines=pipelines)
     for note in gathered.notes.notes:
         told = logger.info if note in gathered.usual else logger.warning
         told("%s", note, extra={"kind": note})
-    sentences = tuple(with_environment(note, environment) for note in gathered.notes.notes)
+    notes = [*gathered.notes.notes, *([feature_check.describe()] if feature_check and feature_check.harmful else [])]
+    sentences = tuple(with_environment(note, environment) for note in notes)
     return gathered.comparison, gathered.segments, gathered.notes.model_copy(update={"notes": sentences})
 
 

@@ -47,7 +47,9 @@ def create_pipeline(runs: Runs, chosen: Sequence[tuple[Run, int]], *, environmen
                 ),
                 [
                     *(f"{split}_examples@fingerprint" for split in ("train", "valid", "test")),
+                    "feature_check",
                     "params:funnel",
+                    "params:validation",
                     "params:training",
                     *(leaving(name, None, "results@metrics") for name in names),
                     leaving(ORACLE, None, "metrics"),

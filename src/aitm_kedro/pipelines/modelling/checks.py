@@ -14,6 +14,7 @@ from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.examples import Examples
 from aitm_kedro.core.features import FeatureSpecs
 from aitm_kedro.core.provenance import Source, check_made_from, fingerprint_of, provenance_of_table
+from aitm_kedro.explain.feature_check import FeatureCheck
 from aitm_kedro.learning.history import RunHistory, what_may_help
 from aitm_kedro.learning.learner import Trained
 from aitm_kedro.tables.fingerprints import fingerprint_vocabulary
@@ -91,6 +92,26 @@ def check_one_preparation(
                 f"{split}_examples ({len(examples)} rows) are not the rows that sampling_report counts "
                 f"({report.after.rows} rows), so they are of different preparations; {advice}"
             )
+
+
+def check_features_of(feature_check: FeatureCheck | None, feature_specs: FeatureSpecs) -> FeatureCheck:
+    """Make sure that the features that were checked are those that models are told of.
+
+    Raises:
+        InputError: they are of another preparation, or were never checked.
+    """
+    if feature_check is None:
+        raise InputError(
+            "features were not checked after they were prepared, so nobody knows which to train on; check them: "
+            "kedro run --nodes=check_features"
+        )
+    check_made_from(
+        "the results of the feature check",
+        feature_check.provenance.data,
+        {"features": feature_specs.fingerprint()},
+        advice="check again: kedro run --nodes=check_features",
+    )
+    return feature_check
 
 
 def _counts_agree(examples: Examples, report: BeforeAndAfter) -> bool:

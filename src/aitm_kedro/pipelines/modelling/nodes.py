@@ -32,12 +32,15 @@ from aitm_kedro.evaluation.parameters import Evaluation
 from aitm_kedro.evaluation.reliability import mean_of, row_log_loss
 from aitm_kedro.evaluation.results import ORACLE, TRAINING_FACTS, Evaluated, Metrics
 from aitm_kedro.evaluation.significance import place_rows
+from aitm_kedro.explain.feature_check import FeatureCheck
 from aitm_kedro.learning.history import RunHistory
 from aitm_kedro.learning.learner import Trained
-from aitm_kedro.learning.parameters import Training
+from aitm_kedro.learning.parameters import Training, ValidationOptions
 from aitm_kedro.learning.registry import build
+from aitm_kedro.learning.validation import cut_validation
 from aitm_kedro.pipelines.modelling.checks import (
     again,
+    check_features_of,
     check_one_preparation,
     check_predictions,
     check_row_weights,
@@ -48,7 +51,7 @@ from aitm_kedro.pipelines.modelling.checks import (
     warn_unless_learnt,
 )
 from aitm_kedro.pipelines.modelling.leakage import warn_of_faultless_test, warn_of_leakage
-from aitm_kedro.tables.parameters import Ingestion
+from aitm_kedro.tables.parameters import Ingestion, Split
 from aitm_kedro.tables.reports import SamplingReport
 
 logger = logging.getLogger(__name__)
@@ -58,14 +61,17 @@ def train(
     train_examples: Examples,
     valid_examples: Examples,
     feature_specs: FeatureSpecs,
+    feature_check: FeatureCheck | None,
     sampling_report: SamplingReport,
     funnel: Funnel,
+    split: Split,
+    validation: ValidationOptions,
     training: Training,
     *,
     run: Run,
     seed: int,
 ) -> tuple[Trained, RunHistory]:
-    """Train a run with one seed.
+    """Train a run with one seed, and judge it on the part of validation that had no say in its training.
 
     Returns:
         The trained model, and the history of its training with what it was trained from.
@@ -74,10 +80,12 @@ def train(
         InputError: the inputs are of different preparations, or nothing can be learnt from them.
     """
     check_one_preparation(train_examples, valid_examples, feature_specs, sampling_report)
+    checked = check_features_of(feature_check, feature_specs)
     check_row_weights(train_examples, valid_examples)
     if run.reads_training:
         warn_of_large_batch(training.rows_in_batch(len(train_examples)), rows=len(train_examples))
-    fields = [spec.name for spec in feature_specs.features]
+    features = [spec for spec in feature_specs.features if spec.name not in checked.dropped]
+    fields = [spec.name for spec in features]
     train, valid = (part.of_fields(fields).of_steps(funnel.steps) for part in (train_examples, valid_examples))
     provenance = Provenance.now(
         data={
@@ -85,33 +93,37 @@ def train(
             "valid": valid_examples.fingerprint(),
             "vocabulary": feature_specs.vocabulary,
             "features": feature_specs.fingerprint(),
+            "dropped_features": checked.choice(),
             "keep_rates": fingerprint_of(sampling_report.keep_rates),
         },
-        parameters=run.trained_with(funnel=funnel, training=training),
+        parameters=run.trained_with(funnel=funnel, validation=validation, training=training),
     )
     train = _scale_row_weights(train)
     learner = build(run.model, options=run.options, training=training)
-    trained = learner.fit(train, valid, features=feature_specs.features, funnel=funnel, seed=seed)
+    stopping, selection = cut_validation(valid, validation, is_chronological=split.by != "column")
+    trained = learner.fit(train, stopping, features=features, funnel=funnel, seed=seed)
     trained.spec = trained.spec.model_copy(update={"data": provenance.data})
     trained.place(device=training.device, threads=training.threads)
-    predictions = trained.predict(valid)
-    log_loss, constant = _log_losses(valid, predictions)
+    predictions = trained.predict(selection)
+    log_loss, constant = _log_losses(selection, predictions)
     history = RunHistory(
         run=run.name,
         model=run.model,
         seed=seed,
         history=trained.history,
         valid_auc={
-            step: auc(valid.labels[:, t], predictions[:, t], valid.row_weights) for t, step in enumerate(funnel.steps)
+            step: auc(selection.labels[:, t], predictions[:, t], selection.row_weights)
+            for t, step in enumerate(funnel.steps)
         },
         valid_log_loss=log_loss,
         constant_log_loss=constant,
+        selection_rows=len(selection),
         unknown_shares={name: rows / len(valid) for name, rows in valid.rows_without_known_values().items()},
         weights=trained.fingerprint(),
         provenance=provenance,
     )
     warn_unless_learnt(history, reads_training=run.reads_training)
-    warn_of_leakage(history, train, valid)
+    warn_of_leakage(history, train, selection)
     return trained, history
 
 
@@ -314,14 +326,14 @@ def _evaluate(examples: Examples, raw: np.ndarray, corrected: np.ndarray, evalua
     )
 
 
-def _log_losses(valid: Examples, predictions: np.ndarray) -> tuple[dict[str, float], dict[str, float]]:
-    """Log loss of each step on validation: of predictions [N, T], and of the best constants, which are the rates."""
+def _log_losses(examples: Examples, predictions: np.ndarray) -> tuple[dict[str, float], dict[str, float]]:
+    """Log loss of each step: of predictions [N, T], and of the best constants, which are the rates."""
     found, constant = {}, {}
-    for t, step in enumerate(valid.steps):
-        labels = valid.labels[:, t]
-        rates = np.full(len(valid), mean_of(labels, valid.row_weights))
-        found[step] = mean_of(row_log_loss(labels, predictions[:, t]), valid.row_weights)
-        constant[step] = mean_of(row_log_loss(labels, rates), valid.row_weights)
+    for t, step in enumerate(examples.steps):
+        labels = examples.labels[:, t]
+        rates = np.full(len(examples), mean_of(labels, examples.row_weights))
+        found[step] = mean_of(row_log_loss(labels, predictions[:, t]), examples.row_weights)
+        constant[step] = mean_of(row_log_loss(labels, rates), examples.row_weights)
     return found, constant
 
 

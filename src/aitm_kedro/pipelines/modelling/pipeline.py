@@ -17,10 +17,19 @@ SHARED = {
     "valid_examples@arrays",
     "test_examples@arrays",
     "feature_specs",
+    "feature_check",
     "vocabulary@pandas",
     "sampling_report",
 }
-PARAMETERS = {"params:funnel", "params:training", "params:evaluation", "params:features", "params:ingestion"}
+PARAMETERS = {
+    "params:funnel",
+    "params:split",
+    "params:validation",
+    "params:training",
+    "params:evaluation",
+    "params:features",
+    "params:ingestion",
+}
 
 
 def create_pipeline(runs: Sequence[tuple[Run, int]]) -> Pipeline:
@@ -46,8 +55,11 @@ def _template(run: Run, seed: int) -> Pipeline:
                     "train_examples@arrays",
                     "valid_examples@arrays",
                     "feature_specs",
+                    "feature_check",
                     "sampling_report",
                     "params:funnel",
+                    "params:split",
+                    "params:validation",
                     "params:training",
                 ],
                 ["weights", "history"],

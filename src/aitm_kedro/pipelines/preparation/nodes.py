@@ -1,18 +1,35 @@
 """Nodes of the preparation stage: from impressions to encoded examples, and what models are told of each feature."""
 
 import logging
+from typing import Any
 
 import ibis.expr.types as ir
 import pandas as pd
+from pydantic import TypeAdapter
 
+from aitm_kedro.core.examples import Examples
 from aitm_kedro.core.features import Features, FeatureSpecs
 from aitm_kedro.core.funnel import Funnel
+from aitm_kedro.core.provenance import Provenance
 from aitm_kedro.core.published import Published
-from aitm_kedro.tables import consistency, drift, encoding, feature_specs, sampling, splitting, statistics, vocabulary
+from aitm_kedro.explain import feature_check
+from aitm_kedro.explain.parameters import FeatureCheckMode
+from aitm_kedro.learning.parameters import ValidationOptions
+from aitm_kedro.learning.validation import divide
+from aitm_kedro.tables import (
+    consistency,
+    drift,
+    encoding,
+    feature_specs,
+    sampling,
+    source,
+    splitting,
+    statistics,
+    vocabulary,
+)
 from aitm_kedro.tables.known_counts import compare_counts
 from aitm_kedro.tables.parameters import Labels, Sampling, Split, VocabularyOptions
 from aitm_kedro.tables.reports import CountsReport, DriftReport, LabelReport, SamplingReport
-from aitm_kedro.tables.source import check_features
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +103,7 @@ def build_vocabulary(
 ) -> ir.Table:
     """Learn the ids of every feature from train, after or before downsampling, with or without validation."""
     counted = {"sample": train_sample, "train": train, "train_and_valid": train.union(valid)}[options.counted]
-    check_features(counted, features, funnel)
+    source.check_features(counted, features, funnel)
     learnt = vocabulary.learn_vocabulary(counted, features, options)
     logger.info(f"Vocabulary: {learnt['feature'].nunique():,} fields, {len(learnt):,} rows")
     return vocabulary.as_table(learnt)
@@ -100,6 +117,39 @@ def describe_features(train_sample: ir.Table, words: ir.Table, features: Feature
 def encode_impressions(table: ir.Table, words: ir.Table, funnel: Funnel, features: Features) -> ir.Table:
     """Replace features by integer ids."""
     return encoding.encode_examples(table, words, funnel=funnel, features=features)
+
+
+def check_features(
+    train: Examples,
+    valid: Examples,
+    specs: FeatureSpecs,
+    funnel: Funnel,
+    split: Split,
+    validation: ValidationOptions,
+    mode: Any,
+) -> feature_check.FeatureCheck:
+    """Find features that make predictions on validation worse; warn of them, or drop them.
+
+    Raises:
+        InputError: none would be left.
+    """
+    names = [spec.name for spec in specs.features]
+    train, valid = (part.of_fields(names).of_steps(funnel.steps) for part in (train, valid))
+    chosen: FeatureCheckMode = TypeAdapter(FeatureCheckMode).validate_python(mode)
+    found = feature_check.check_features(
+        train,
+        divide(valid, validation, is_chronological=split.by != "column", share=0.5),
+        features=specs.features,
+        funnel=funnel,
+        mode=chosen,
+        provenance=Provenance.now(
+            data={"train": train.fingerprint(), "valid": valid.fingerprint(), "features": specs.fingerprint()},
+            parameters={"feature_check": chosen, "validation": validation},
+        ),
+    )
+    if found.harmful:
+        logger.warning("%s", found.describe())
+    return found
 
 
 def measure_drift(

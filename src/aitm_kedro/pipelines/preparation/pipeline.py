@@ -4,6 +4,7 @@ from kedro.pipeline import Node, Pipeline
 
 from aitm_kedro.pipelines.preparation.nodes import (
     build_vocabulary,
+    check_features,
     check_labels,
     check_published,
     describe_dataset,
@@ -19,7 +20,9 @@ EXAMPLES = ["train_examples@table", "valid_examples@table", "test_examples@table
 
 def create_pipeline() -> Pipeline:
     """Impressions to encoded examples."""
-    return Pipeline([*_choose_rows(), *_learn_features(), *_encode(), *_describe()], tags="preparation")
+    return Pipeline(
+        [*_choose_rows(), *_learn_features(), *_encode(), *_choose_features(), *_describe()], tags="preparation"
+    )
 
 
 def _choose_rows() -> list[Node]:
@@ -82,6 +85,26 @@ def _encode() -> list[Node]:
             name=f"encode_{split}",
         )
         for split, source in sources.items()
+    ]
+
+
+def _choose_features() -> list[Node]:
+    """Which features models are trained on."""
+    return [
+        Node(
+            check_features,
+            inputs=[
+                "train_examples@arrays",
+                "valid_examples@arrays",
+                "feature_specs",
+                "params:funnel",
+                "params:split",
+                "params:validation",
+                "params:feature_check",
+            ],
+            outputs="feature_check",
+            name="check_features",
+        ),
     ]
 
 
