@@ -290,3 +290,16 @@ def test_seeds_come_before_runs():
     assert [n.name for n in before.nodes] == ["first"]
     assert list(parts) == ["aitm.seed0", "ple.seed0", "aitm.seed1", "ple.seed1"]
     assert not after.nodes
+
+
+def test_a_namespace_with_a_seed_comes_after_those_that_it_reads():
+    """As an ensemble after its members, as soon as it can."""
+
+    def node(name, *reads):
+        return Node(lambda *x: x, ["x", *reads], f"{name}.weights", name="train", namespace=name)
+
+    nodes = [node(f"{run}.seed{seed}") for run in ("aitm", "ple") for seed in (0, 1)]
+    nodes += [node(f"blend.seed{seed}", f"aitm.seed{seed}.weights", "ple.seed0.weights") for seed in (0, 1)]
+    _, parts, after = divide(Pipeline(nodes))
+    assert list(parts) == ["aitm.seed0", "ple.seed0", "blend.seed0", "aitm.seed1", "blend.seed1", "ple.seed1"]
+    assert not after.nodes

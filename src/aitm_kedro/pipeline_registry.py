@@ -29,6 +29,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     alone = {
         "comparison": comparison.create_pipeline(runs, every, environment=environment),
         "scoring": scoring.create_pipeline(runs.scorers()),
+        "rolling": modelling.create_rolling_pipeline(once),
     }
     return {
         **stages,

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -22,11 +23,18 @@ from aitm_kedro.core.provenance import Provenance, Source, fingerprint_of, prove
 from aitm_kedro.datasets import ExampleArrays, Frame, ModelFolder, TypedJSON
 from aitm_kedro.datasets.versions import exists
 from aitm_kedro.explain.feature_check import FeatureCheck
+from aitm_kedro.learning.ensemble import fingerprint_of_models
 from aitm_kedro.learning.history import RunHistory
 from aitm_kedro.learning.learner import stored_fingerprint
 from aitm_kedro.tables.reports import SamplingReport
 
 logger = logging.getLogger(__name__)
+
+WEIGHTS = "weights"
+"""Ending of the names of trained models."""
+
+SEED = ".seed"
+"""Part of the namespace of a run and seed, and of no other."""
 
 Catalog = CatalogProtocol[Any, Any]
 
@@ -43,38 +51,53 @@ class ResumingRunner(SequentialRunner):
         """Run what is not finished; arguments as of any Kedro runner."""
         before, parts, after = divide(pipeline)
         super().run(before, catalog, *arguments, **options)
-        left = {name: outdated(part, catalog) for name, part in parts.items()}
-        finished = [name for name, part in left.items() if not part.nodes]
+        finished = []
+        # One after the other, so that what a stop leaves unfinished is one namespace. Whether one is up to date is
+        # asked when its turn comes, since it may read what one before it has made (an ensemble).
+        for position, (name, part) in enumerate(parts.items(), start=1):
+            left = outdated(part, catalog)
+            if left.nodes:
+                logger.info("%s, %d of %d", name, position, len(parts))
+                super().run(left, catalog, *arguments, **options)
+            else:
+                finished.append(name)
         if finished:
             logger.info("Finished before and up to date, not done again: %s", ", ".join(finished))
-        # One after the other, so that what a stop leaves unfinished is one namespace.
-        for position, (name, part) in enumerate(left.items(), start=1):
-            if part.nodes:
-                logger.info("%s, %d of %d", name, position, len(left))
-                super().run(part, catalog, *arguments, **options)
         return super().run(after, catalog, *arguments, **options)
 
 
 def divide(pipeline: Pipeline) -> tuple[Pipeline, dict[str, Pipeline], Pipeline]:
-    """What the namespaces need, the namespaces that do not read from each other, and what comes after them."""
+    """What the namespaces of runs and seeds need, these namespaces in an order in which they can run, and all else."""
     names = {str(node.namespace) for node in pipeline.nodes if node.namespace}
     parts = {name: Pipeline([node for node in pipeline.nodes if node.namespace == name]) for name in names}
-    made = {name: part.all_outputs() for name, part in parts.items()}
-    parts = {
-        # Seed by seed: what a stop leaves is every model with fewer seeds, which can be compared.
-        name: parts[name]
-        for name in sorted(names, key=_seed_first)
-        if not any(parts[name].inputs() & outputs for other, outputs in made.items() if other != name)
-    }
-    inside = [node for part in parts.values() for node in part.nodes]
+    makers = {output: name for name, part in parts.items() for output in part.all_outputs()}
+    reads = {name: {makers[read] for read in part.inputs() if read in makers} for name, part in parts.items()}
+    # What ends a run reads all that its seeds have left, and leaves nothing that could be out of date.
+    parts = {name: parts[name] for name in sorted(names, key=_seed_first) if not reads[name] or SEED in name}
+    ordered = {name: parts[name] for name in _readers_last(parts, reads)}
+    inside = [node for part in ordered.values() for node in part.nodes]
     later = set(pipeline.from_nodes(*(node.name for node in inside)).nodes) - set(inside) if inside else set()
     before = Pipeline([node for node in pipeline.nodes if node not in later and node not in inside])
-    return before, parts, Pipeline([node for node in pipeline.nodes if node in later])
+    return before, ordered, Pipeline([node for node in pipeline.nodes if node in later])
+
+
+def _readers_last(names: Iterable[str], reads: Mapping[str, set[str]]) -> list[str]:
+    """Namespaces seed by seed, so that what a stop leaves is every model with fewer seeds, which can be compared.
+
+    One that reads another comes after it, as soon as it can.
+    """
+    ordered: list[str] = []
+    waiting = list(names)
+    while waiting:
+        name = next(name for name in waiting if not reads[name] & set(waiting))
+        waiting.remove(name)
+        ordered.append(name)
+    return ordered
 
 
 def _seed_first(namespace: str) -> tuple[int, str]:
     """Order of namespaces such as "aitm.seed10": by the number of the seed, then by the run."""
-    run, _, seed = namespace.partition(".seed")
+    run, _, seed = namespace.partition(SEED)
     return (int(seed) if seed.isdigit() else -1, run)
 
 
@@ -100,6 +123,7 @@ def is_up_to_date(node: Node, catalog: Catalog) -> bool:
     try:
         for name in (*node.inputs, *node.outputs):
             found |= content_of(name, catalog)
+        found |= _members_of(node, catalog)
         made = [provenance_of(name, catalog) for name in node.outputs]
     except (DatasetError, InputError, OSError):  # damaged, or written by another version of the project
         return False
@@ -123,7 +147,7 @@ def content_of(name: str, catalog: Catalog) -> dict[Source, str]:
     if isinstance(dataset, ExampleArrays):
         prints, split = dataset.fingerprints(), cast(Source, name.partition("_")[0])
         return {split: prints.rows if split == "test" else prints.whole}
-    if isinstance(dataset, ModelFolder) and name.endswith("weights"):
+    if isinstance(dataset, ModelFolder) and name.endswith(WEIGHTS):
         return {"weights": stored_fingerprint(Path(dataset._get_load_path()))}
     value = catalog.load(name) if isinstance(dataset, TypedJSON) else None
     if isinstance(value, SamplingReport):
@@ -134,6 +158,16 @@ def content_of(name: str, catalog: Catalog) -> dict[Source, str]:
         known: dict[Source, str] = {} if value.vocabulary is None else {"vocabulary": value.vocabulary}
         return known | {"features": value.fingerprint()}
     return {}
+
+
+def _members_of(node: Node, catalog: Catalog) -> dict[Source, str]:
+    """Fingerprint of the models that an ensemble would blend now; none for any other node."""
+    models = {
+        name.removesuffix(f".{WEIGHTS}"): content_of(name, catalog)["weights"]
+        for name in node.inputs
+        if name.endswith(WEIGHTS) and not name.startswith(f"{node.namespace}.")
+    }
+    return {"members": fingerprint_of_models(models)} if models else {}
 
 
 def provenance_of(name: str, catalog: Catalog) -> Provenance | None:
@@ -150,7 +184,7 @@ def provenance_of(name: str, catalog: Catalog) -> Provenance | None:
             raise InputError(f"'{name}' does not say what it was made from")
         return found
     if isinstance(dataset, ModelFolder):
-        return None if name.endswith("weights") else cast(Bundle, catalog.load(name)).manifest.judged
+        return None if name.endswith(WEIGHTS) else cast(Bundle, catalog.load(name)).manifest.judged
     value = catalog.load(name) if isinstance(dataset, TypedJSON) else None
     if isinstance(value, RunHistory):  # it belongs to the weights beside it
         return value.provenance.model_copy(update={"data": value.provenance.data | {"weights": value.weights}})

@@ -113,3 +113,73 @@ def test_nothing_need_be_explained():
 def test_runs_that_cannot_be(parameters, sentence):
     with pytest.raises(InputError, match=sentence.replace("'?", r"'\?")):
         resolve(**parameters)
+
+
+BLEND = {"model": "ensemble", "options": {"members": ["aitm", "logistic"]}}
+
+
+def with_ensemble(run=BLEND, runs=RUNS, **parameters):
+    return resolve(runs=runs | {"blend": run}, **parameters)
+
+
+def members(runs, scope):
+    """Of every seed of the ensemble."""
+    seeds = {run.name: runs.seeds_of(run, scope) for run in runs.runs}
+    blend = runs.find("blend")
+    return {seed: blend.members_of(seed, seeds) for seed in seeds["blend"]}
+
+
+def test_an_ensemble_blends_members_of_its_own_seed_and_what_draws_nothing():
+    runs = with_ensemble(seeds={"full": [1], "benchmark": [1, 2]})
+    assert [run.name for run in runs.find("blend").members] == ["aitm", "logistic"]
+    assert members(runs, "full") == {1: [("aitm", 1), ("logistic", 1)]}
+    assert members(runs, "benchmark") == {1: [("aitm", 1), ("logistic", 1)], 2: [("aitm", 2), ("logistic", 1)]}
+    assert not runs.find("blend").is_deterministic
+
+
+def test_an_ensemble_of_all_seeds_has_one():
+    options = {"members": ["aitm", "logistic"], "seeds": "all"}
+    runs = with_ensemble({"model": "ensemble", "options": options}, seeds={"full": [1], "benchmark": [1, 2]})
+    assert runs.find("blend").is_deterministic
+    assert members(runs, "benchmark") == {1: [("aitm", 1), ("aitm", 2), ("logistic", 1)]}
+
+
+def test_an_ensemble_of_what_draws_nothing_has_one_seed():
+    runs = with_ensemble(
+        {"model": "ensemble", "options": {"members": ["naive_bayes", "logistic"]}}, RUNS | {"naive_bayes": {}}
+    )
+    assert members(runs, "benchmark") == {0: [("naive_bayes", 0), ("logistic", 0)]}
+
+
+@pytest.mark.parametrize(
+    ("run", "runs", "sentence"),
+    [
+        (
+            {"model": "ensemble", "options": {"members": ["aitm", "logisitc"]}},
+            RUNS,
+            "The ensemble 'blend' has the member 'logisitc', which is no run; did you mean 'logistic'?",
+        ),
+        (
+            {"model": "ensemble", "options": {"members": ["aitm", "other"]}},
+            RUNS | {"other": BLEND},
+            "The ensemble 'blend' has the member 'other', which is an ensemble itself; name the members of 'other' "
+            "instead.",
+        ),
+        (
+            {"model": "ensemble", "options": {"members": ["aitm", "blend"]}},
+            RUNS,
+            "The ensemble 'blend' has the member 'blend', which is an ensemble itself; name the members of 'blend' "
+            "instead.",
+        ),
+        (
+            BLEND,
+            RUNS | {"aitm": {"seeds": [7]}},
+            "The ensemble 'blend' has the seed 0 in 'full', but its member 'aitm' has 7; give both the same "
+            "(runs.blend.seeds), or set runs.blend.options.seeds to all.",
+        ),
+    ],
+)
+def test_members_that_cannot_be(run, runs, sentence):
+    with pytest.raises(InputError) as caught:
+        with_ensemble(run, runs)
+    assert str(caught.value) == sentence

@@ -100,7 +100,7 @@ FUNNEL = {"steps": ["a"], "main_steps": ["a"]}
         (
             {"weather": {}},
             "weather is unknown; known are ali_ccp, funnel, features, ingestion, labels, split, sampling, vocabulary, "
-            "feature_check, published and 21 more.",
+            "feature_check, published and 23 more.",
         ),
         ({"ali_ccp": {"max_values": 0}}, "ali_ccp.max_values must be a whole number, at least 1, or null; it is 0."),
         (

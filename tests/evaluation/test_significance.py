@@ -5,7 +5,7 @@ from scipy import stats
 
 from aitm_kedro.evaluation import significance
 from aitm_kedro.evaluation.auc import auc
-from aitm_kedro.evaluation.significance import compare_over_rows, compare_over_seeds, place_rows
+from aitm_kedro.evaluation.significance import compare_over_rows, compare_over_seeds, influences, place_rows
 
 
 def draw(rows: int = 400, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -197,3 +197,23 @@ def test_drawn_weighted_rows_give_nearly_the_same_error(monkeypatch) -> None:
         found = compare_over_rows(*map(placed, tables), difference=0.01, counts=counts, weights=weights_of(tables[0]))
         errors.append(found.standard_error)
     assert errors[1] == pytest.approx(errors[0], rel=0.1)
+
+
+@pytest.mark.parametrize("is_weighted", [False, True])
+def test_influences_give_the_variance_of_a_difference(is_weighted) -> None:
+    labels, first, second, weights = with_weights(600)
+    weights = weights if is_weighted else None
+    tables = [
+        place_rows(labels[:, None], scores[:, None], steps=["click"], row_weights=weights) for scores in (first, second)
+    ]
+    present = np.ones(len(labels), bool) if weights is None else weights > 0
+    counts = [int(((labels == label) & present).sum()) for label in (0, 1)]
+    expected = compare_over_rows(
+        *map(placed, tables),
+        difference=0.1,
+        counts=counts,
+        weights=None if weights is None else weights_of(tables[0]),
+    )
+    moved = influences(labels, first, weights) - influences(labels, second, weights)
+    assert (moved @ moved) ** 0.5 == pytest.approx(expected.standard_error, rel=0.01)
+    assert moved.sum() == pytest.approx(0, abs=1e-9)

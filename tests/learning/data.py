@@ -12,6 +12,7 @@ from aitm_kedro.core.examples import Examples
 from aitm_kedro.core.features import FeatureSpec, ValueStatistics
 from aitm_kedro.core.funnel import Funnel
 from aitm_kedro.core.ragged import Ragged
+from aitm_kedro.learning.ensemble import Ensemble, Member
 from aitm_kedro.learning.learner import HISTORY_FILE, Trained
 from aitm_kedro.learning.networks.base import Network
 from aitm_kedro.learning.parameters import Training
@@ -96,6 +97,10 @@ QUICK: dict[str, dict[str, object]] = {
 """Options of the models that would take too long with their defaults."""
 
 
+MEMBERS = ("aitm", "logistic")
+"""Of an ensemble."""
+
+
 def fit(
     name: str,
     train: Examples,
@@ -111,6 +116,10 @@ def fit(
     defaults: dict[str, object] = {"preset": "paper", "batch_size": 100, "max_epochs": 3, "learning_rate": 0.01} | CPU
     learner = build(name, options=QUICK.get(name, {}) | (options or {}), training=Training(**defaults | training))
     funnel = Funnel(steps=train.steps, main_steps=main_steps or train.steps)
+    if isinstance(learner, Ensemble):
+        given = {"features": features, "main_steps": main_steps, "seed": seed}
+        members = [Member(f"{each}.seed{seed}", fit(each, train, valid, **given, **training)) for each in MEMBERS]
+        return learner.fit(train, valid, features=features, funnel=funnel, seed=seed, members=members)
     return learner.fit(train, valid, features=features, funnel=funnel, seed=seed)
 
 
@@ -121,7 +130,11 @@ BESIDE = (HISTORY_FILE, CHECKSUMS)
 def numbers_of(trained: Trained, folder: Path) -> dict[str, bytes]:
     """Everything that a model has learnt, as its files."""
     trained.save(folder)
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name not in BESIDE}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name not in BESIDE
+    }
 
 
 def seeded_ids(sizes: Sequence[int], rows: int, *, seed: int = 1) -> torch.Tensor:

@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import load_file
 from tests.learning.data import FEATURES, NETWORKS, fit, make_table, numbers_of
 
-from aitm_kedro.core.checksums import seal
+from aitm_kedro.core.checksums import CHECKSUMS, seal
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.examples import Examples
 from aitm_kedro.core.ragged import Ragged
@@ -47,7 +47,24 @@ def change_json(path: Path, **changes: object) -> None:
 
 def weights_files(folder: Path) -> list[Path]:
     """Files that hold numbers learnt."""
-    return sorted(path for path in folder.iterdir() if path.suffix != ".json")
+    return sorted(path for path in files_of(folder) if path.suffix != ".json" or path.name == "blend.json")
+
+
+def files_of(folder: Path) -> list[Path]:
+    """Files of a model, and of those inside it."""
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def name_in(folder: Path, path: Path) -> str:
+    """Name of a file in the list of checksums."""
+    return path.relative_to(folder).as_posix()
+
+
+def seal_all(folder: Path, path: Path) -> None:
+    """Checksums of all folders that a file is in, from the innermost outwards."""
+    for each in path.parents:
+        if each.is_relative_to(folder) and (each / CHECKSUMS).exists():
+            seal(each)
 
 
 def repeat(examples: Examples, counts: np.ndarray) -> Examples:
@@ -101,16 +118,17 @@ def test_saved_and_loaded_it_is_the_same_to_the_bit(name: str, folder: Path) -> 
     # Products of matrices may round otherwise where memory is aligned otherwise, now and then.
     np.testing.assert_allclose(again.predict(TEST), trained_model(name).predict(TEST), rtol=2e-6)
     again.save(folder.with_name("again"))
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
-        path.name: path.read_bytes() for path in folder.with_name("again").iterdir()
+    copy = folder.with_name("again")
+    assert {name_in(folder, path): path.read_bytes() for path in files_of(folder)} == {
+        name_in(copy, path): path.read_bytes() for path in files_of(copy)
     }
 
 
 @NAMES
 def test_a_saved_model_holds_open_formats_and_no_pickle(name: str, folder: Path) -> None:
-    assert {path.suffix for path in folder.iterdir()} <= {".json", ".safetensors", ".txt"}
+    assert {path.suffix for path in files_of(folder)} <= {".json", ".safetensors", ".txt"}
     assert weights_files(folder)
-    for path in folder.rglob("*"):
+    for path in files_of(folder):
         if path.suffix == ".safetensors":
             load_file(path)
         else:  # texts, which no pickle is
@@ -131,10 +149,10 @@ DAMAGES: Mapping[str, Callable[[bytes], bytes]] = {
 @pytest.mark.parametrize("damage", DAMAGES)
 @NAMES
 def test_damage_ends_in_a_sentence(name: str, folder: Path, damage: str) -> None:
-    for path in folder.iterdir():
+    for path in files_of(folder):
         whole = path.read_bytes()
         path.write_bytes(DAMAGES[damage](whole))
-        with pytest.raises(InputError, match=f"cannot be trusted: '{path.name}' is not as it was written"):
+        with pytest.raises(InputError, match=f"cannot be trusted: '{name_in(folder, path)}' is not as it was written"):
             load_trained(folder)
         path.write_bytes(whole)
     load_trained(folder)
@@ -148,18 +166,19 @@ def test_what_was_damaged_before_it_was_sealed_ends_in_a_sentence(name: str, fol
             continue  # LightGBM may end the process at such a text
         whole = path.read_bytes()
         path.write_bytes(DAMAGES[damage](whole))
-        seal(folder)
+        seal_all(folder, path)
         with pytest.raises(InputError, match="train the model"):
             load_trained(folder)
         path.write_bytes(whole)
+        seal_all(folder, path)
 
 
 @NAMES
 def test_a_missing_file_is_an_error(name: str, folder: Path) -> None:
-    for path in list(folder.iterdir()):
+    for path in files_of(folder):
         content = path.read_bytes()
         path.unlink()
-        with pytest.raises((InputError, FileNotFoundError), match=path.name):
+        with pytest.raises((InputError, FileNotFoundError), match=name_in(folder, path)):
             load_trained(folder)
         path.write_bytes(content)
 
@@ -178,7 +197,7 @@ def test_what_this_version_does_not_know_ends_in_a_sentence(name: str, folder: P
             load_trained(folder)
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if name != "lightgbm"])  # trees have no shape
+@pytest.mark.parametrize("name", [name for name in MODELS if name not in ("lightgbm", "ensemble")])  # without shapes
 def test_numbers_of_another_shape_end_in_a_sentence(name: str, folder: Path) -> None:
     """As of a run whose vocabulary was larger."""
     features = [feature.model_dump(mode="json") for feature in FEATURES]
@@ -286,7 +305,7 @@ def test_the_weight_of_a_task_counts_for_it(name: str, step: str) -> None:
     plain = trained_model(name).predict(TEST)
     differs = [not np.allclose(weighted[:, t], plain[:, t], atol=1e-4) for t in range(3)]
     # A model, or a network, a step.
-    alone = {name for name, learner in MODELS.items() if not learner.reads_training} | {"mlp"}
+    alone = {name for name, learner in MODELS.items() if not (learner.reads_training or learner.blends)} | {"mlp"}
     expected = [task == step for task in TRAIN.steps] if name in alone else [True] * 3
     assert differs == expected
 
@@ -330,7 +349,8 @@ def test_numbers_that_counts_determine() -> None:
         np.testing.assert_allclose(one.class_log_prior_, other.class_log_prior_, rtol=1e-12)
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if name != "naive_bayes"])  # which chooses nothing
+# One that chooses nothing, and one that chooses no score.
+@pytest.mark.parametrize("name", [name for name in MODELS if name not in ("naive_bayes", "ensemble")])
 def test_row_weights_of_validation_choose(name: str) -> None:
     """Scores in the history are weighted."""
     weights = np.random.default_rng(0).exponential(1, len(VALID)).astype(np.float32)

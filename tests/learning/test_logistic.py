@@ -216,3 +216,12 @@ def test_columns_are_scaled_by_the_squares_of_their_values(monkeypatch: pytest.M
     _minimise(_Rows(x, y, None), np.ones(10), y.mean(), inverse_l2=0.3, max_iterations=1)
     squares = np.append(np.square(x.toarray().astype(float)).sum(axis=0), 300)
     np.testing.assert_allclose(starts[0], np.sqrt(0.3 * (1 / 3) * (2 / 3) * squares + 1), rtol=1e-6)
+
+
+def test_contributions_of_fields_sum_up_to_the_log_odds() -> None:
+    train, valid = (_with_lists(rows, seed) for rows, seed in ((500, 0), (100, 1)))
+    model = _train(train, valid)
+    added = dict(model.contributions(valid))
+    assert tuple(added) == valid.fields
+    log_odds = sum(added.values()) + model.intercepts
+    assert model.predict(valid) == pytest.approx(1 / (1 + np.exp(-log_odds)), abs=1e-6)

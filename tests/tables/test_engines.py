@@ -48,6 +48,7 @@ def parameters(funnel, features):
 def run_stages(con: Backend, log: pd.DataFrame, parameters: dict) -> dict[str, object]:
     """Both stages as Kedro runs them, everything in memory; returns every data set."""
     pipeline = ingestion.create_pipeline() + preparation.create_pipeline()
+    pipeline -= pipeline.only_nodes("check_features")  # reads arrays, which this catalog does not have
     raw = con.create_table(ibis.util.gen_name("raw"), pa.Table.from_pandas(log, preserve_index=False))
     catalog = DataCatalog({name: _Kept(copy_mode="assign") for name in pipeline.datasets()})
     catalog["raw_impressions"] = raw

@@ -2,17 +2,18 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field, RootModel, ValidationError, model_validator
 
 from aitm_kedro.artifacts.parameters import Scoring
-from aitm_kedro.config.sentences import Where, mistakes, stop
+from aitm_kedro.config.sentences import Where, mistakes, nearest, stop
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.funnel import Funnel
 from aitm_kedro.core.parameters import Parameters
 from aitm_kedro.evaluation.results import ORACLE
+from aitm_kedro.learning.ensemble import EnsembleOptions
 from aitm_kedro.learning.parameters import Training, ValidationOptions
 from aitm_kedro.learning.registry import MODELS, find
 
@@ -23,6 +24,7 @@ Read = TypeVar("Read", bound=BaseModel)
 Seed = Annotated[int, Field(strict=True, lt=2**31)]
 
 Scope = Literal["full", "benchmark"]
+SCOPES: tuple[Scope, ...] = ("full", "benchmark")
 
 
 class RunOptions(Parameters):
@@ -64,17 +66,38 @@ class Run:
         model: of the registry.
         options: an instance of the model's ``Options``.
         seeds: its own, or None.
+        members: of an ensemble: the runs whose models it blends.
     """
 
     name: str
     model: str
     options: Parameters
     seeds: tuple[int, ...] | None = None
+    members: tuple["Run", ...] = ()
 
     @property
     def is_deterministic(self) -> bool:
-        """Whether nothing is drawn, so that one seed says it all."""
+        """Whether nothing is drawn, or all seeds are blended, so that one seed says it all."""
+        if isinstance(self.options, EnsembleOptions):
+            return self.options.seeds == "all" or all(member.is_deterministic for member in self.members)
         return MODELS[self.model].deterministic
+
+    @property
+    def is_ensemble(self) -> bool:
+        """Whether it blends other runs."""
+        return MODELS[self.model].blends
+
+    def members_of(self, seed: int, seeds: Mapping[str, Sequence[int]]) -> list[tuple[str, int]]:
+        """Run and seed of every model that an ensemble blends.
+
+        Args:
+            seed: of the ensemble.
+            seeds: of all runs, by name.
+        """
+        assert isinstance(self.options, EnsembleOptions)
+        if self.options.seeds == "all":
+            return [(member.name, own) for member in self.members for own in seeds[member.name]]
+        return [(m.name, seeds[m.name][0] if m.is_deterministic else seed) for m in self.members]
 
     @property
     def reads_training(self) -> bool:
@@ -157,7 +180,7 @@ def resolve_runs(parameters: Mapping[str, Any], where: Where | None = None) -> R
         check_seeds(getattr(seeds, scope), where=f"seeds.{scope}")
     if not table.root:
         raise InputError("The parameter runs is empty; name at least one, such as 'aitm: {}'.")
-    runs = tuple(_resolve(name, entry, parameters, where) for name, entry in table.root.items())
+    runs = _with_members([_resolve(name, entry, parameters, where) for name, entry in table.root.items()])
     names = [run.name for run in runs]
     _check_apart(names)
     reference, explain = parameters.get("reference", names[0]), parameters.get("explain")
@@ -169,7 +192,9 @@ def resolve_runs(parameters: Mapping[str, Any], where: Where | None = None) -> R
                 f"{the} parameter {key} names the run '{name}', but the runs are {', '.join(names)}; "
                 f"set {key} to one of them{'' if key == 'reference' else ' or to null'}."
             )
-    return Runs(runs=runs, seeds=seeds, reference=str(reference), explain=explain, scoring=scoring)
+    resolved = Runs(runs=runs, seeds=seeds, reference=str(reference), explain=explain, scoring=scoring)
+    _check_seeds_of_members(resolved)
+    return resolved
 
 
 def _resolve(name: str, entry: RunOptions, parameters: Mapping[str, Any], where: Where | None) -> Run:
@@ -186,6 +211,44 @@ def _resolve(name: str, entry: RunOptions, parameters: Mapping[str, Any], where:
     merged = laid_over(parameters.get(model) or {}, entry.options)
     options = _read(learner.Options, merged, "runs", name, "options")
     return Run(name=name, model=model, options=options, seeds=entry.seeds)
+
+
+def _with_members(runs: Sequence[Run]) -> tuple[Run, ...]:
+    """The runs, ensembles with the runs that they blend.
+
+    Raises:
+        InputError: a member is no run, or an ensemble.
+    """
+    by_name = {run.name: run for run in runs}
+    singles = [run.name for run in runs if not run.is_ensemble]
+    for run in runs:
+        for member in run.options.members if isinstance(run.options, EnsembleOptions) else ():
+            the = f"The ensemble '{run.name}' has the member '{member}', which is"
+            if member not in by_name:
+                raise InputError(stop(f"{the} no run; {nearest(member, singles, known='there are')}"))
+            if by_name[member].is_ensemble:
+                raise InputError(f"{the} an ensemble itself; name the members of '{member}' instead.")
+    return tuple(
+        replace(run, members=tuple(by_name[member] for member in run.options.members))
+        if isinstance(run.options, EnsembleOptions)
+        else run
+        for run in runs
+    )
+
+
+def _check_seeds_of_members(runs: Runs) -> None:
+    """Raise InputError for a seed of an ensemble that a member has not."""
+    for scope in SCOPES:
+        seeds = {run.name: runs.seeds_of(run, scope) for run in runs.runs}
+        for run in (run for run in runs.runs if run.is_ensemble):
+            for seed in seeds[run.name]:
+                for member, own in run.members_of(seed, seeds):
+                    if own not in seeds[member]:
+                        raise InputError(
+                            f"The ensemble '{run.name}' has the seed {seed} in '{scope}', but its member '{member}' "
+                            f"has {', '.join(map(str, seeds[member]))}; give both the same (runs.{run.name}.seeds), "
+                            f"or set runs.{run.name}.options.seeds to all."
+                        )
 
 
 def _read(kind: type[Read], value: Any, *path: str) -> Read:

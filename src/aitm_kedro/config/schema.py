@@ -16,7 +16,7 @@ from aitm_kedro.core.parameters import Parameters
 from aitm_kedro.core.published import Published
 from aitm_kedro.evaluation.parameters import Evaluation
 from aitm_kedro.explain.parameters import FeatureCheckMode, Reporting
-from aitm_kedro.learning.parameters import Training, ValidationOptions
+from aitm_kedro.learning.parameters import Rolling, Training, ValidationOptions
 from aitm_kedro.learning.registry import MODELS
 from aitm_kedro.sources.ali_ccp.parameters import AliCCPFiles
 from aitm_kedro.tables.parameters import Ingestion, Labels, Sampling, Split, VocabularyOptions
@@ -43,6 +43,7 @@ TOP_LEVEL: dict[str, Any] = {
     "reference": str,
     "explain": str | None,
     "validation": ValidationOptions,
+    "rolling": Rolling,
     "training": Training,
     **MODEL_OPTIONS,
     "evaluation": Evaluation,

@@ -22,26 +22,41 @@ LIBRARIES = ("aitm-kedro", "torch", "lightgbm", "scikit-learn", "numpy", "duckdb
 PROVENANCE = "provenance"
 """Under this name the ``attrs`` of a pandas table, and the metadata of an Arrow schema, hold what it was made from."""
 
-Source = Literal["train", "valid", "test", "vocabulary", "features", "dropped_features", "keep_rates", "weights"]
+Source = Literal[
+    "train",
+    "valid",
+    "stopping",
+    "test",
+    "vocabulary",
+    "features",
+    "dropped_features",
+    "keep_rates",
+    "members",
+    "weights",
+]
 """What results are made from, each with a fingerprint of its own:
 
 train, valid    the encoded examples that a model learns from and chooses by (``Examples.fingerprint``)
+stopping        the validation rows that it stops on, without features (``Examples.fingerprint_of_rows``)
 test            the rows that it is judged on, without features (``Examples.fingerprint_of_rows``)
 vocabulary      what gave the ids (``tables.fingerprints.fingerprint_vocabulary``)
 features        what is known of each feature (``FeatureSpecs``)
 dropped_features  those that the feature check leaves out (``FeatureCheck``)
 keep_rates      of the downsampling (``KeepRates``)
+members         the models that an ensemble blends
 weights         the trained model (``Trained.fingerprint``)
 """
 
 _OTHERS: dict[Source, str] = {
     "train": "other train examples",
     "valid": "other validation examples",
+    "stopping": "other validation rows that stop a training (validation)",
     "test": "other test rows",
     "vocabulary": "another vocabulary",
     "features": "other feature_specs",
     "dropped_features": "another choice of features (feature_check)",
     "keep_rates": "other keep rates of the downsampling (sampling_report)",
+    "members": "models of other trainings",
     "weights": "other weights",
 }
 

@@ -120,12 +120,14 @@ class Learner(ABC):
             library that learns.
         reads_training: the parameter ``training`` counts as a whole, and not its task weights alone.
         deterministic: nothing is drawn, so that one seed says it all.
+        blends: it learns from the models of other runs, its options ``members`` (``learning.ensemble``).
         inspectable: a trained model has ``inspect``, which the figures look into.
     """
 
     Options: ClassVar[type[Parameters]]
     reads_training: ClassVar[bool] = False
     deterministic: ClassVar[bool] = False
+    blends: ClassVar[bool] = False
     inspectable: ClassVar[bool] = False
 
     def __init__(self, name: str, options: Parameters, training: Training) -> None:

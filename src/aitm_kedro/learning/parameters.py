@@ -28,6 +28,12 @@ class ValidationOptions(Parameters):
     )
 
 
+class Rolling(Parameters):
+    """The parameter ``rolling``: validation in several windows, one after another in time."""
+
+    windows: int = Field(3, ge=2, description="each as long as validation, the last of them validation itself")
+
+
 class Training(PresetParameters):
     """The training of networks; ``task_weights`` count for every kind of learner.
 

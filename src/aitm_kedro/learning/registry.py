@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from aitm_kedro.core.checksums import verify
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.parameters import Parameters
+from aitm_kedro.learning.ensemble import ensemble
 from aitm_kedro.learning.history import History
 from aitm_kedro.learning.learner import HISTORY_FILE, SPEC_FILE, Learner, ModelSpec, Trained, read_json
 from aitm_kedro.learning.lightgbm import LightGBM
@@ -38,6 +39,7 @@ MODELS: dict[str, type[Learner]] = {
     "aitm": network("aitm:AITM", AITMOptions, inspectable=True),
     "naive_bayes": NaiveBayes,
     "logistic": Logistic,
+    "ensemble": ensemble(read_member=lambda folder: load_trained(folder)),
 }
 
 

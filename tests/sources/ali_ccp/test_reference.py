@@ -54,6 +54,7 @@ def prepare(folder, target, *, preset, lists=()):
         "vocabulary": VocabularyOptions(preset=preset),
     }
     pipeline = ingestion.create_pipeline() + preparation.create_pipeline()
+    pipeline -= pipeline.only_nodes("check_features")  # reads arrays, which this catalog does not have
     catalog = DataCatalog({name: _Kept(copy_mode="assign") for name in pipeline.datasets()})
     catalog["raw_impressions"] = AliCCP(**source, connection=CONNECTION)
     catalog["source_report"] = AliCCPReport(**source)

@@ -5,7 +5,7 @@ different preparations or trainings. Whether they belong together is told by con
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -13,8 +13,10 @@ import pandas as pd
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.examples import Examples
 from aitm_kedro.core.features import FeatureSpecs
+from aitm_kedro.core.funnel import Funnel
 from aitm_kedro.core.provenance import Source, check_made_from, fingerprint_of, provenance_of_table
 from aitm_kedro.explain.feature_check import FeatureCheck
+from aitm_kedro.learning.ensemble import Member
 from aitm_kedro.learning.history import RunHistory, what_may_help
 from aitm_kedro.learning.learner import Trained
 from aitm_kedro.tables.fingerprints import fingerprint_vocabulary
@@ -112,6 +114,30 @@ def check_features_of(feature_check: FeatureCheck | None, feature_specs: Feature
         advice="check again: kedro run --nodes=check_features",
     )
     return feature_check
+
+
+def check_members(members: Sequence[Member], data: Mapping[Source, str | None], funnel: Funnel, *, name: str) -> None:
+    """Make sure that models can be blended: all have learnt from what there is to learn from now.
+
+    Args:
+        members: the models.
+        data: fingerprints of what there is to learn from now, and of the rows to stop on.
+        funnel: the steps of now.
+        name: of the ensemble, with its seed.
+
+    Raises:
+        InputError: one has learnt from something else.
+    """
+    for member in members:
+        advice = f"train it again: {again(member.name)}"
+        spec = member.trained.spec
+        if spec.steps != funnel.steps:
+            raise InputError(
+                f"'{name}' blends '{member.name}', whose steps are {', '.join(spec.steps)}, but funnel.steps are "
+                f"{', '.join(funnel.steps)}; {advice}"
+            )
+        what = f"the weights of '{member.name}', which '{name}' blends,"
+        check_made_from(what, spec.data, data, advice=advice)
 
 
 def _counts_agree(examples: Examples, report: BeforeAndAfter) -> bool:

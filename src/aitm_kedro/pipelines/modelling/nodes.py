@@ -4,8 +4,7 @@ Each checks that what it reads belongs together (``checks``).
 """
 
 import logging
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -22,7 +21,7 @@ from aitm_kedro.core.funnel import IMPRESSION_ID, Funnel
 from aitm_kedro.core.namespaces import namespace_of
 from aitm_kedro.core.provenance import (
     Provenance,
-    fingerprint_of,
+    Source,
     with_provenance,
 )
 from aitm_kedro.evaluation.auc import auc
@@ -33,17 +32,15 @@ from aitm_kedro.evaluation.reliability import mean_of, row_log_loss
 from aitm_kedro.evaluation.results import ORACLE, TRAINING_FACTS, Evaluated, Metrics
 from aitm_kedro.evaluation.significance import place_rows
 from aitm_kedro.explain.feature_check import FeatureCheck
+from aitm_kedro.learning.ensemble import Ensemble, Member, fingerprint_of_members
 from aitm_kedro.learning.history import RunHistory
 from aitm_kedro.learning.learner import Trained
 from aitm_kedro.learning.parameters import Training, ValidationOptions
 from aitm_kedro.learning.registry import build
-from aitm_kedro.learning.validation import cut_validation
 from aitm_kedro.pipelines.modelling.checks import (
     again,
-    check_features_of,
-    check_one_preparation,
+    check_members,
     check_predictions,
-    check_row_weights,
     check_trained_for,
     check_vocabulary,
     judged_from,
@@ -51,6 +48,7 @@ from aitm_kedro.pipelines.modelling.checks import (
     warn_unless_learnt,
 )
 from aitm_kedro.pipelines.modelling.leakage import warn_of_faultless_test, warn_of_leakage
+from aitm_kedro.pipelines.modelling.preparing import Prepared, prepare
 from aitm_kedro.tables.parameters import Ingestion, Split
 from aitm_kedro.tables.reports import SamplingReport
 
@@ -79,32 +77,75 @@ def train(
     Raises:
         InputError: the inputs are of different preparations, or nothing can be learnt from them.
     """
-    check_one_preparation(train_examples, valid_examples, feature_specs, sampling_report)
-    checked = check_features_of(feature_check, feature_specs)
-    check_row_weights(train_examples, valid_examples)
+    prepared = prepare(
+        train_examples, valid_examples, feature_specs, feature_check, sampling_report, funnel, split, validation
+    )
     if run.reads_training:
         warn_of_large_batch(training.rows_in_batch(len(train_examples)), rows=len(train_examples))
-    features = [spec for spec in feature_specs.features if spec.name not in checked.dropped]
-    fields = [spec.name for spec in features]
-    train, valid = (part.of_fields(fields).of_steps(funnel.steps) for part in (train_examples, valid_examples))
-    provenance = Provenance.now(
-        data={
-            "train": train_examples.fingerprint(),
-            "valid": valid_examples.fingerprint(),
-            "vocabulary": feature_specs.vocabulary,
-            "features": feature_specs.fingerprint(),
-            "dropped_features": checked.choice(),
-            "keep_rates": fingerprint_of(sampling_report.keep_rates),
-        },
-        parameters=run.trained_with(funnel=funnel, validation=validation, training=training),
-    )
-    train = _scale_row_weights(train)
     learner = build(run.model, options=run.options, training=training)
-    stopping, selection = cut_validation(valid, validation, is_chronological=split.by != "column")
-    trained = learner.fit(train, stopping, features=features, funnel=funnel, seed=seed)
-    trained.spec = trained.spec.model_copy(update={"data": provenance.data})
+    trained = learner.fit(prepared.train, prepared.parts.stopping, features=prepared.features, funnel=funnel, seed=seed)
+    provenance = Provenance.now(
+        data=prepared.data, parameters=run.trained_with(funnel=funnel, validation=validation, training=training)
+    )
+    trained.spec = trained.spec.model_copy(update={"data": provenance.data | prepared.stopped_by()})
     trained.place(device=training.device, threads=training.threads)
-    predictions = trained.predict(selection)
+    predictions = trained.predict(prepared.parts.selection)
+    return trained, _judge(trained, predictions, prepared, provenance, run=run, seed=seed)
+
+
+def blend(
+    train_examples: Examples,
+    valid_examples: Examples,
+    feature_specs: FeatureSpecs,
+    feature_check: FeatureCheck | None,
+    sampling_report: SamplingReport,
+    funnel: Funnel,
+    split: Split,
+    validation: ValidationOptions,
+    training: Training,
+    *models: Trained,
+    run: Run,
+    seed: int,
+    keys: Sequence[tuple[str, int]],
+) -> tuple[Trained, RunHistory]:
+    """Weigh the models of other runs, and judge the blend on the rows that gave the weights, by cross-fitting.
+
+    ``models`` are those of the members, and ``keys`` says run and seed of each; all else is as for ``train``. Their
+    bundles would hold the same, and what test says of them, which is of no use here.
+
+    Returns:
+        As ``train``.
+
+    Raises:
+        InputError: a member was trained on other rows, features or steps, or stopped by other rows of validation.
+    """
+    prepared = prepare(
+        train_examples, valid_examples, feature_specs, feature_check, sampling_report, funnel, split, validation
+    )
+    members = [Member(namespace_of(*key), model) for key, model in zip(keys, models, strict=True)]
+    check_members(members, {**prepared.data, **prepared.stopped_by()}, funnel, name=namespace_of(run.name, seed))
+    for member in members:
+        member.trained.place(device=training.device, threads=training.threads)
+    learner = build(run.model, options=run.options, training=training)
+    assert isinstance(learner, Ensemble)
+    selection = prepared.parts.selection
+    trained = learner.fit(
+        prepared.train, selection, features=prepared.features, funnel=funnel, seed=seed, members=members
+    )
+    data: dict[Source, str | None] = {**prepared.data, "members": fingerprint_of_members(members)}
+    provenance = Provenance.now(
+        data=data, parameters=run.trained_with(funnel=funnel, validation=validation, training=training)
+    )
+    trained.spec = trained.spec.model_copy(update={"data": provenance.data})
+    predictions = learner.predict_held_out(selection, members)
+    return trained, _judge(trained, predictions, prepared, provenance, run=run, seed=seed)
+
+
+def _judge(
+    trained: Trained, predictions: np.ndarray, prepared: Prepared, provenance: Provenance, *, run: Run, seed: int
+) -> RunHistory:
+    """The history of a run, with what its predictions of the selection part of validation are worth."""
+    selection = prepared.parts.selection
     log_loss, constant = _log_losses(selection, predictions)
     history = RunHistory(
         run=run.name,
@@ -113,18 +154,20 @@ def train(
         history=trained.history,
         valid_auc={
             step: auc(selection.labels[:, t], predictions[:, t], selection.row_weights)
-            for t, step in enumerate(funnel.steps)
+            for t, step in enumerate(selection.steps)
         },
         valid_log_loss=log_loss,
         constant_log_loss=constant,
         selection_rows=len(selection),
-        unknown_shares={name: rows / len(valid) for name, rows in valid.rows_without_known_values().items()},
+        unknown_shares={
+            name: rows / len(prepared.valid) for name, rows in prepared.valid.rows_without_known_values().items()
+        },
         weights=trained.fingerprint(),
         provenance=provenance,
     )
     warn_unless_learnt(history, reads_training=run.reads_training)
-    warn_of_leakage(history, train, selection)
-    return trained, history
+    warn_of_leakage(history, prepared.train, selection)
+    return history
 
 
 def predict_test(
@@ -335,11 +378,3 @@ def _log_losses(examples: Examples, predictions: np.ndarray) -> tuple[dict[str, 
         found[step] = mean_of(row_log_loss(labels, predictions[:, t]), examples.row_weights)
         constant[step] = mean_of(row_log_loss(labels, rates), examples.row_weights)
     return found, constant
-
-
-def _scale_row_weights(examples: Examples) -> Examples:
-    """Weights count relative to each other: with a mean of 1, regularisation means what it means without them."""
-    weights = examples.row_weights
-    if weights is None:
-        return examples
-    return replace(examples, row_weights=weights / np.float32(weights.mean(dtype=np.float64)))
