@@ -11,6 +11,7 @@ import torch
 from pydantic import ValidationError
 from tests.learning.data import AGES, FEATURES, NETWORKS, STEPS, fit, make_network, make_table, tower_options
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from aitm_kedro.core.errors import InputError
 from aitm_kedro.core.examples import Examples
@@ -189,7 +190,7 @@ def test_an_unknown_kind_ends_in_a_sentence(name: str) -> None:
         ValidationError, match="numeric is 'splines'; choose among bins, piecewise_linear, standardised"
     ):
         find(name).Options.model_validate({"numeric": "splines"})
-    assert MLPOptions().numeric == "bins"
+    assert MLPOptions().numeric == "piecewise_linear"
 
 
 def test_piecewise_linear_is_written_out() -> None:
@@ -222,8 +223,20 @@ def test_piecewise_linear_of_equal_values() -> None:
     flat = AGE.model_copy(update={"edges": (), "statistics": AGES.model_copy(update={"minimum": 7.0, "maximum": 7.0})})
     found = PiecewiseLinear([flat], dim=2)(torch.tensor([[7.0], [8.0], [6.0]]))
     assert torch.isfinite(found).all()
+    assert torch.equal(found[1:], found[:1].expand(2, 1, 2))
 
 
 def test_piecewise_linear_learns_what_values_tell() -> None:
     trained = fit("aitm", TRAIN, VALID, options={"numeric": "piecewise_linear"}, max_epochs=8)
     assert auc(VALID.labels[:, 0], trained.predict(VALID)[:, 0]) > 0.7
+
+
+def test_features_of_few_pieces_are_averaged_like_all_others() -> None:
+    """What pads them takes part in the moving average of the network, and must not turn into NaN there."""
+    few = AGE.model_copy(update={"name": "few", "edges": ()})
+    embedding = PiecewiseLinear([AGE, few], dim=2)
+    average = AveragedModel(embedding, multi_avg_fn=get_ema_multi_avg_fn(0.9), use_buffers=True)
+    values = torch.tensor([[40.0, 40.0], [float("nan"), 5.0]])
+    for _ in range(3):
+        average.update_parameters(embedding)
+    assert torch.allclose(average(values), embedding(values))

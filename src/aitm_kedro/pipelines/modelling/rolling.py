@@ -153,10 +153,32 @@ def _tabulate(funnel: Funnel, scores: Sequence[RollingScores]) -> str:
     means = np.array(
         [[mean_auc(window.auc, funnel.main_steps) or np.nan for window in score.windows] for score in scores]
     )  # [runs, windows]
-    best = int(np.nanargmax(np.nanmean(means, axis=1)))
-    behind = means - means[best]
-    error = behind.std(axis=1, ddof=1) / means.shape[1] ** 0.5
-    windows = [f"window {place}" for place in range(1, means.shape[1] + 1)]
+    judged = means[:, ~np.isnan(means).any(axis=0)]  # the others hold no positive, or nothing else
+    if judged.shape[1] < 2:
+        raise InputError(
+            f"{judged.shape[1]} of {means.shape[1]} windows hold both classes of {' and '.join(funnel.main_steps)}, "
+            "too few to compare runs by; set rolling.windows to more, or split.valid_share"
+        )
+    mean = judged.mean(axis=1)
+    best = int(mean.argmax())
+    behind = judged - judged[best]
+    error = behind.std(axis=1, ddof=1) / judged.shape[1] ** 0.5
+    rows = []
+    for place in np.argsort(-mean, kind="stable"):
+        cells = ["-" if np.isnan(value) else f"{value:.4f}" for value in means[place]]
+        first = "" if place == best else f"{behind[place].mean():.4f} ± {error[place]:.4f}"
+        wins = f"{int((judged[place] >= judged.max(axis=0)).sum())} of {judged.shape[1]}"
+        rows.append(f"| {' | '.join([scores[place].run, *cells, f'{mean[place]:.4f}', first, wins])} |")
+    return _page(funnel, scores[0].windows, rows)
+
+
+def _page(funnel: Funnel, windows: Sequence[WindowScore], rows: Sequence[str]) -> str:
+    """Markdown: what the table shows, the table of these rows, and how long the windows are."""
+    names = [f"window {place}" for place in range(1, len(windows) + 1)]
+    lengths = [
+        f"{name} {window.train_rows:,} to learn from, {window.selection_rows:,} to select by"
+        for name, window in zip(names, windows, strict=True)
+    ]
     lines = [
         "# Rolling validation",
         "",
@@ -164,24 +186,11 @@ def _tabulate(funnel: Funnel, scores: Sequence[RollingScores]) -> str:
         "were learnt from; the last window is validation itself. Behind the best: mean over windows ± its standard "
         "error.",
         "",
-        f"| run | {' | '.join(windows)} | mean | behind the best | best in |",
+        f"| run | {' | '.join(names)} | mean | behind the best | best in |",
         f"| --- |{' ---: |' * (len(windows) + 3)}",
-    ]
-    for place in np.argsort(-np.nanmean(means, axis=1), kind="stable"):
-        cells = [f"{value:.4f}" for value in means[place]]
-        first = "" if place == best else f"{behind[place].mean():.4f} ± {error[place]:.4f}"
-        wins = int((means[place] >= np.nanmax(means, axis=0)).sum())
-        mean = f"{np.nanmean(means[place]):.4f}"
-        name = scores[place].run
-        lines.append(f"| {name} | {' | '.join(cells)} | {mean} | {first} | {wins} of {len(windows)} |")
-    lines += [
+        *rows,
         "",
-        "Rows: "
-        + "; ".join(
-            f"{name} {window.train_rows:,} to learn from, {window.selection_rows:,} to select by"
-            for name, window in zip(windows, scores[0].windows, strict=True)
-        )
-        + ".",
+        f"Rows: {'; '.join(lengths)}.",
         "",
     ]
     return "\n".join(lines)
