@@ -48,16 +48,26 @@ def make_project(folder: Path) -> Path:
     return project
 
 
+def prepare(project: Path, log: str, *, params: str | None = None) -> None:
+    """Ingest and prepare a log."""
+    kedro_run(project, log, "ingestion,preparation", params=params)
+
+
 def run_log(project: Path, log: str, *, params: str | None) -> None:
     """Bring the results of a log up to date."""
+    prepare(project, log, params=params)
+    kedro_run(project, log, "benchmark", params=params)
+
+
+def kedro_run(project: Path, log: str, pipelines: str, *, params: str | None) -> None:
+    """Run pipelines on a log, in a process of their own; what goes wrong ends this one."""
     environment = [] if log == "base" else [f"--env={log}"]
     given = [] if params is None else [f"--params={params}"]
-    for pipelines in ("ingestion,preparation", "benchmark"):
-        command = [sys.executable, "-m", "kedro", "run", f"--pipelines={pipelines}", *environment, *given]
-        print(log, pipelines, flush=True)
-        result = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
-        if result.returncode:
-            sys.exit(result.stdout[-3000:] + result.stderr[-3000:])
+    command = [sys.executable, "-m", "kedro", "run", f"--pipelines={pipelines}", *environment, *given]
+    print(log, pipelines, flush=True)
+    result = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    if result.returncode:
+        sys.exit(result.stdout[-3000:] + result.stderr[-3000:])
 
 
 def table_of(project: Path, log: str) -> str:

@@ -224,6 +224,58 @@ def test_an_ablation_by_configuration_alone_stands_beside_the_others_with_signif
     assert history["provenance"]["parameters"]["options"]["alpha"] == 0
 
 
+def test_what_harms_is_left_out_of_all_runs_and_an_ensemble_scores_without_it(project, monkeypatch):
+    rng = np.random.default_rng(1)
+    table = cascade()
+    sides = np.where(rng.random(6000) < 0.8, table["liked4"], 1 - table["liked4"])
+    turned = np.where(np.arange(6000) < 3600, sides, 1 - sides)  # after train it means the opposite
+    table["mood"] = np.where(turned == 1, "high", "low")
+    runs = {name: {} for name in ("lightgbm", "aitm", "logistic", "ensemble")}
+    own_project(project, table, runs=runs, features=FEATURES | {"categorical": ["user", "item", "mood"]})
+    result = run_here(project, monkeypatch, "--pipelines=full")
+    assert result.exit_code == 0, result.output
+    assert "'mood' (+0." in result.output
+    assert "is left out of all runs (feature_check: drop)" in " ".join(result.output.split())
+    report = newest(project, "08_reporting/mine/comparison_table.md").read_text()
+    assert "'mood' (+0." in report
+    assert "| ensemble |" in report
+    for run in runs:
+        manifest = json.loads((newest(project, f"06_models/mine/{run}/seed0/bundle") / "manifest.json").read_text())
+        assert set(manifest["unknown_shares"]) == {"user", "item", "age"}
+
+    blend = json.loads((newest(project, "06_models/mine/ensemble/seed0/bundle") / "model/blend.json").read_text())
+    assert blend["members"] == ["aitm.seed0", "lightgbm.seed0", "logistic.seed0"]
+    shutil.rmtree(project / "data/06_models/mine/aitm")  # the bundle of an ensemble needs no other
+    assert run_here(project, monkeypatch, "--pipelines=scoring", "--params=scoring.run=ensemble").exit_code == 0
+    scores = pd.read_parquet(newest(project, "07_model_output/mine/audience_scores.parquet"))
+    assert len(scores) == 1800
+    assert (scores["liked3"] >= scores["liked4"]).all()
+    assert (scores["liked4"] >= scores["liked5"]).all()
+    predictions = pd.read_parquet(newest(project, "07_model_output/mine/ensemble/seed0/predictions.parquet"))
+    both = predictions.merge(scores, on="impression_id", suffixes=("", "_scored"))
+    assert np.allclose(both["liked5"], both["liked5_scored"], atol=1e-6)
+
+
+def test_an_ensemble_without_a_member_says_how_to_train_it(project, monkeypatch):
+    own_project(project, cascade(), runs={"lightgbm": {}, "aitm": {}, "logistic": {}, "ensemble": {}})
+    assert run_here(project, monkeypatch, "--pipelines=ingestion,preparation").exit_code == 0
+    result = run_here(project, monkeypatch, "--pipelines=modelling", "--namespaces=ensemble.seed0")
+    assert result.exit_code == 1
+    sentence = " ".join(result.output.split())
+    assert "'aitm.seed0.weights', 'lightgbm.seed0.weights' and 'logistic.seed0.weights' are not there yet" in sentence
+    assert "Make them first: kedro run --pipelines=modelling --env=mine" in sentence
+
+
+def test_runs_are_compared_in_several_windows(project, monkeypatch):
+    own_project(project, cascade(), runs={"lightgbm": {}, "logistic": {}, "esmm": {}}, explain=None)
+    result = run_here(project, monkeypatch, "--pipelines=ingestion,preparation,rolling")
+    assert result.exit_code == 0, result.output
+    scores = pd.read_csv(newest(project, "08_reporting/mine/rolling_scores.csv"))
+    assert scores.groupby("run").size().to_dict() == {"lightgbm": 9, "logistic": 9, "esmm": 9}
+    assert list(scores["train_rows"].unique()) == [2400, 3000, 3600]
+    assert newest(project, "08_reporting/mine/rolling_table.md").read_text().startswith("# Rolling validation")
+
+
 def test_weights_of_rows_and_tasks_reach_loss_and_metrics(project, monkeypatch):
     table = cascade().assign(worth=lambda t: np.where(t["item"] < "i3", 5.0, 0.5))
     funnel = OWN["parameters.yml"]["funnel"] | {"row_weight": "worth"}
