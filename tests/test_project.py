@@ -224,14 +224,19 @@ def test_an_ablation_by_configuration_alone_stands_beside_the_others_with_signif
     assert history["provenance"]["parameters"]["options"]["alpha"] == 0
 
 
+BLENDED = {
+    **{name: {} for name in ("lightgbm", "aitm", "logistic")},
+    "ensemble": {"options": {"members": ["aitm", "lightgbm", "logistic"]}},
+}
+
+
 def test_what_harms_is_left_out_of_all_runs_and_an_ensemble_scores_without_it(project, monkeypatch):
     rng = np.random.default_rng(1)
     table = cascade()
     sides = np.where(rng.random(6000) < 0.8, table["liked4"], 1 - table["liked4"])
     turned = np.where(np.arange(6000) < 3600, sides, 1 - sides)  # after train it means the opposite
     table["mood"] = np.where(turned == 1, "high", "low")
-    runs = {name: {} for name in ("lightgbm", "aitm", "logistic", "ensemble")}
-    own_project(project, table, runs=runs, features=FEATURES | {"categorical": ["user", "item", "mood"]})
+    own_project(project, table, runs=BLENDED, features=FEATURES | {"categorical": ["user", "item", "mood"]})
     result = run_here(project, monkeypatch, "--pipelines=full")
     assert result.exit_code == 0, result.output
     assert "'mood' (+0." in result.output
@@ -239,7 +244,7 @@ def test_what_harms_is_left_out_of_all_runs_and_an_ensemble_scores_without_it(pr
     report = newest(project, "08_reporting/mine/comparison_table.md").read_text()
     assert "'mood' (+0." in report
     assert "| ensemble |" in report
-    for run in runs:
+    for run in BLENDED:
         manifest = json.loads((newest(project, f"06_models/mine/{run}/seed0/bundle") / "manifest.json").read_text())
         assert set(manifest["unknown_shares"]) == {"user", "item", "age"}
 
@@ -257,7 +262,7 @@ def test_what_harms_is_left_out_of_all_runs_and_an_ensemble_scores_without_it(pr
 
 
 def test_an_ensemble_without_a_member_says_how_to_train_it(project, monkeypatch):
-    own_project(project, cascade(), runs={"lightgbm": {}, "aitm": {}, "logistic": {}, "ensemble": {}})
+    own_project(project, cascade(), runs=BLENDED)
     assert run_here(project, monkeypatch, "--pipelines=ingestion,preparation").exit_code == 0
     result = run_here(project, monkeypatch, "--pipelines=modelling", "--namespaces=ensemble.seed0")
     assert result.exit_code == 1

@@ -49,7 +49,7 @@ class EnsembleOptions(Parameters):
     """A blend of runs."""
 
     members: tuple[str, ...] = Field(
-        ("aitm", "lightgbm", "logistic"), min_length=1, description="names of runs, which are trained as they are"
+        ("aitm", "mmoe", "lightgbm", "logistic"), min_length=1, description="runs, which are trained as they are"
     )
     weights: Literal["validation", "equal"] = Field(
         "validation", description="validation: found for each step on rows that stopped no training"
