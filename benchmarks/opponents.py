@@ -1,4 +1,4 @@
-"""LightGBM and logistic regression over a fixed grid of settings, on validation: the source of their `preset: tuned`.
+"""LightGBM and logistic regression over a fixed grid of settings, on validation, to judge their `preset: tuned`.
 
     python benchmarks/opponents.py                      # the four real logs
     python benchmarks/opponents.py --logs base
